@@ -1,0 +1,1 @@
+"""The HTTP API. DLI's words live here and nowhere else."""

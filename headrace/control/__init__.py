@@ -1,0 +1,1 @@
+"""The moving parts: they carry out what the domain decides and choose nothing."""

@@ -1,0 +1,190 @@
+"""What is to be started: everything a runtime needs to know of one deployment, fixed before anything starts."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from headrace.domain.errors import BadField
+from headrace.domain.job import Job, JobSpec
+from headrace.domain.sizing import Shape, size
+
+
+@dataclass(frozen=True)
+class DeploymentPlan:
+    """One deployment, in Flink's terms.
+
+    Attributes:
+        name: ``job-{id}-{attempt}``.
+        engine: exact Flink version, e.g. "1.20.5".
+        args: what main() receives, verbatim.
+        options: the user's Flink configuration (``runtime_config``), as given.
+        restore_path: savepoint or checkpoint to start from; "" = a clean start.
+        savepoint_dir: where a stop-with-savepoint of the present request goes; "" = the runtime's own folder.
+        checkpoint_dir: where checkpoints go; "" = the runtime's own folder.
+        stop_id: tells one stop-with-savepoint request of this deployment from the next.
+    """
+
+    name: str
+    job_id: int
+    attempt: int
+    job_name: str
+    engine: str
+    shape: Shape
+    entrypoint: str
+    dependency_jars: tuple[str, ...] = ()
+    dependency_files: tuple[str, ...] = ()
+    main_class: str = ""
+    args: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    checkpoint_interval_s: int | None = None
+    exactly_once: bool = True
+    restarts_per_hour: int | None = None
+    checkpoint_dir: str = ""
+    savepoint_dir: str = ""
+    restore_path: str = ""
+    stop_id: int = 0
+    log_levels: Mapping[str, str] = field(default_factory=dict)
+    project_id: str = ""
+
+
+def plan(job: Job, engine: str, memory_per_cu_mb: int) -> DeploymentPlan:
+    """The plan of the job's current attempt.
+
+    Raises:
+        BadField: a stored field can no longer be honoured (e.g. after a change of settings).
+    """
+    spec = job.spec
+    options = parse_runtime_config(spec.runtime_config)
+    bucket = f"obs://{spec.obs_bucket}" if spec.obs_bucket else ""
+    requested = datetime.fromtimestamp(job.desired.requested_ms / 1000, UTC).strftime("%Y-%m-%d_%H-%M-%S")
+    return DeploymentPlan(
+        name=job.deployment,
+        job_id=job.id,
+        attempt=job.record.attempt,
+        job_name=spec.name,
+        engine=engine,
+        shape=size(spec, options, memory_per_cu_mb),
+        entrypoint=spec.entrypoint,
+        dependency_jars=spec.dependency_jars,
+        dependency_files=spec.dependency_files,
+        main_class=spec.main_class,
+        args=parse_args(spec.entrypoint_args),
+        options=options,
+        checkpoint_interval_s=spec.checkpoint_interval if spec.checkpoint_enabled else None,
+        exactly_once=spec.checkpoint_mode == 1,
+        restarts_per_hour=spec.resume_max_num if spec.restart_when_exception else None,
+        checkpoint_dir=f"{bucket}/jobs/checkpoint/{job.id}" if bucket else "",
+        savepoint_dir=f"{bucket}/jobs/savepoint/{job.id}/{requested}" if bucket else "",
+        restore_path=job.record.restore_path,
+        stop_id=job.record.request_seen,
+        log_levels=parse_log_config(spec.flink_log_config),
+        project_id=job.project_id,
+    )
+
+
+def claim_size(spec: JobSpec, memory_per_cu_mb: int) -> Shape:
+    """The shape alone, for admission and for the API's checks."""
+    return size(spec, parse_runtime_config(spec.runtime_config), memory_per_cu_mb)
+
+
+def parse_args(text: str) -> tuple[str, ...]:
+    """``entrypoint_args`` as main() receives them: split at blanks, quotes and backslashes as in a POSIX shell.
+
+    Raises:
+        BadField: a quote is not closed.
+    """
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise BadField("entrypoint_args", text, f"{error}; close the quote or escape it with a backslash") from error
+
+
+def parse_runtime_config(text: str) -> dict[str, str]:
+    """``runtime_config`` in either notation: a JSON array ``[{"key":…,"value":…}]`` or lines of ``key=value``.
+
+    Raises:
+        BadField: neither notation, an empty key, or one key twice.
+    """
+    field_name = "runtime_config"
+    if not text.strip():
+        return {}
+    pairs = _json_pairs(text) if text.lstrip()[0] in "[{" else _line_pairs(text)
+    options: dict[str, str] = {}
+    for key, value in pairs:
+        if not key:
+            raise BadField(field_name, text, "has an empty key")
+        if any(ord(char) < 32 for char in key + value):
+            raise BadField(field_name, f"{key}={value}", "must not hold control characters or line breaks")
+        if key in options:
+            raise BadField(field_name, key, "is given twice; keep one of them")
+        options[key] = value
+    return options
+
+
+def _json_pairs(text: str) -> list[tuple[str, str]]:
+    remedy = 'must be a JSON array such as [{"key":"taskmanager.memory.managed.fraction","value":"0.2"}]'
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadField("runtime_config", text, remedy) from error
+    if isinstance(data, dict):
+        data = [{"key": key, "value": value} for key, value in data.items()]
+    pairs = []
+    for item in data:
+        if not isinstance(item, dict) or not isinstance(item.get("key"), str) or "value" not in item:
+            raise BadField("runtime_config", item, remedy)
+        value = item["value"]
+        if isinstance(value, bool):
+            value = "true" if value else "false"
+        if not isinstance(value, str | int | float):
+            raise BadField("runtime_config", item, remedy)
+        pairs.append((item["key"].strip(), str(value)))
+    return pairs
+
+
+def _line_pairs(text: str) -> list[tuple[str, str]]:
+    pairs = []
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        key, equals, value = line.partition("=")
+        if not equals:
+            raise BadField("runtime_config", line, "each line must be key=value")
+        pairs.append((key.strip(), value.strip()))
+    return pairs
+
+
+LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
+
+
+def parse_log_config(text: str) -> dict[str, str]:
+    """``flink_log_config`` -> {logger: level}; the root logger's name is "".
+
+    Raises:
+        BadField: not JSON of DLI's form, or an unknown level.
+    """
+    if not text.strip():
+        return {}
+    remedy = 'must be JSON such as {"root_logger_level":"INFO","loggers_level_of_class":{"org.apache.flink":"WARN"}}'
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadField("flink_log_config", text, remedy) from error
+    if not isinstance(data, dict) or not isinstance(data.get("loggers_level_of_class", {}), dict):
+        raise BadField("flink_log_config", text, remedy)
+    unknown = set(data) - {"root_logger_level", "loggers_level_of_class"}
+    if unknown:
+        raise BadField("flink_log_config", sorted(unknown)[0], remedy)
+    levels = dict(data.get("loggers_level_of_class", {}))
+    if "root_logger_level" in data:
+        levels[""] = data["root_logger_level"]
+    for logger, level in levels.items():
+        if level not in LOG_LEVELS:
+            raise BadField("flink_log_config", level, f"must be one of {', '.join(LOG_LEVELS)}")
+        if not all(char.isalnum() or char in "._$-" for char in logger):
+            raise BadField("flink_log_config", logger, "is not the name of a class or package")
+    return levels

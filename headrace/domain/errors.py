@@ -1,0 +1,147 @@
+"""Every error that a user of Headrace can meet.
+
+::
+
+    HeadraceError
+    ├── Refused                    what was asked cannot be done; nothing was changed
+    │   ├── BadField               a field of the request is wrong (names field, value and remedy)
+    │   ├── MalformedBody          the request's body is not JSON of the expected shape
+    │   ├── BodyTooLarge           the request's body is over the limit
+    │   ├── NotSupported           DLI has it, Headrace does not (yet): see docs/compatibility.md
+    │   ├── NameTaken              another job, queue or package of the project has this name
+    │   ├── WrongState             the job's state does not allow the operation
+    │   ├── NoQueueSelected        run: the job names no queue
+    │   ├── NeverFits              run: the job is larger than its queue or this machine can ever hold
+    │   ├── JobNotFound
+    │   ├── QueueNotFound
+    │   ├── QueueInUse
+    │   ├── PackageNotFound
+    │   ├── ObjectNotFound         no such object in the bucket
+    │   ├── BucketNotFound         no such bucket, or it is not authorised
+    │   ├── BadJar                 the JAR is unreadable or lacks what the job needs
+    │   ├── NoSavepoint            resume_savepoint was asked and there is none
+    │   ├── EngineUnknown          flink_version names no engine that Headrace can install
+    │   └── EngineInUse            an engine cannot be removed while processes run on it
+    ├── NotAuthenticated           no valid signature
+    ├── NotAuthorised              a valid signature, of somebody who may not do this
+    ├── RouteNotFound
+    └── Unavailable                a part that Headrace needs does not answer now; try again
+        ├── EngineBroken           an engine could not be installed, or its files have changed
+        └── HomeUnusable           the home is of a newer version, or another server holds it
+
+A message is one or two sentences for the person who sent the request: what was wrong, with the value, and what to
+do. HTTP numbers and DLI codes are not known here: ``headrace.api.app`` holds the one table.
+"""
+
+from __future__ import annotations
+
+
+class HeadraceError(Exception):
+    """Root of all errors that carry a message for the user."""
+
+
+class Refused(HeadraceError):
+    """What was asked cannot be done; nothing was changed."""
+
+
+class BadField(Refused):
+    """A field is wrong: ``BadField("resume_max_num", 0, "must be -1 (no limit) or greater than 0")``."""
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        super().__init__(f"{field}={shown}: {remedy}")
+        self.field = field
+
+
+class MalformedBody(Refused):
+    """The request's body is not JSON of the expected shape."""
+
+
+class BodyTooLarge(Refused):
+    """The request's body is over the limit."""
+
+
+class NotSupported(Refused):
+    """DLI has it, Headrace does not: see docs/compatibility.md."""
+
+
+class NameTaken(Refused):
+    """Another job, queue or package of the project has this name."""
+
+
+class WrongState(Refused):
+    """The job's state does not allow the operation."""
+
+
+class NoQueueSelected(Refused):
+    """A job without a queue cannot run."""
+
+
+class NeverFits(Refused):
+    """The job is larger than its queue or this machine can ever hold."""
+
+
+class JobNotFound(Refused):
+    """No such job in this project."""
+
+
+class QueueNotFound(Refused):
+    """No such queue in this project."""
+
+
+class QueueInUse(Refused):
+    """The queue holds jobs and cannot be deleted."""
+
+
+class PackageNotFound(Refused):
+    """No such DLI package in this project."""
+
+
+class ObjectNotFound(Refused):
+    """No such object in the bucket."""
+
+
+class BucketNotFound(Refused):
+    """No such bucket, or it is not authorised."""
+
+
+class BadJar(Refused):
+    """The JAR is unreadable or lacks what the job needs."""
+
+
+class NoSavepoint(Refused):
+    """``resume_savepoint`` was asked and there is none."""
+
+
+class EngineUnknown(Refused):
+    """``flink_version`` names no engine that Headrace can install."""
+
+
+class EngineInUse(Refused):
+    """An engine cannot be removed while processes run on it."""
+
+
+class NotAuthenticated(HeadraceError):
+    """The request carries no valid signature."""
+
+
+class NotAuthorised(HeadraceError):
+    """The signature is valid, but its owner may not do this."""
+
+
+class RouteNotFound(HeadraceError):
+    """No such path or method."""
+
+
+class Unavailable(HeadraceError):
+    """A part that Headrace needs does not answer now; try again."""
+
+
+class EngineBroken(Unavailable):
+    """An engine could not be installed, or its files have changed since."""
+
+
+class HomeUnusable(Unavailable):
+    """The home is of a newer version, or another server holds it."""

@@ -1,0 +1,302 @@
+"""The whole life of a job: ``decide(job, observation) -> Move | Act | Wait``.
+
+A decision records a new phase (Move), or touches the world (Act), or does neither (Wait): never two at once. So an
+action happens only when the stored phase already permits it, and write-ahead, crash recovery and safe retry follow.
+
+::
+
+    DRAFT ─run→ PREPARING → WAITING → STARTING → RUNNING ──stop──→ [SAVEPOINTING →] CANCELING → STOPPED
+                    └──────────┴─stop──→ CANCELING   └─ends by itself→ CLEARING → FINISHED | FAILED | SUBMIT_FAILED
+
+Synchronous, total, without clock or logging.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from headrace.domain import diagnosis
+from headrace.domain.job import Goal, Job, Phase, Record
+from headrace.domain.observation import (
+    TERMINAL,
+    DeploymentView,
+    FlinkState,
+    Observation,
+    PreparationState,
+    SavepointState,
+    Sight,
+)
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Install the engine and stage the artifacts of the attempt."""
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """Start the deployment's processes; at most one deployment of a name ever exists."""
+
+
+@dataclass(frozen=True)
+class StopWithSavepoint:
+    """Ask Flink to make a savepoint and to stop the job then."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Ask Flink to cancel the job."""
+
+
+@dataclass(frozen=True)
+class Remove:
+    """End all processes of the deployment and fence its name."""
+
+
+@dataclass(frozen=True)
+class Erase:
+    """Delete the job's folders."""
+
+
+Action = Prepare | Deploy | StopWithSavepoint | Cancel | Remove | Erase
+
+
+@dataclass(frozen=True)
+class Move:
+    """Record this, in one transaction with its history row."""
+
+    record: Record
+
+
+@dataclass(frozen=True)
+class Act:
+    """Carry this out; it is idempotent, and recorded nowhere."""
+
+    action: Action
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do now. ``note``, if not None, is what a person should read meanwhile."""
+
+    note: str | None = None
+
+
+Decision = Move | Act | Wait
+
+
+def decide(job: Job, seen: Observation) -> Decision:
+    """The next step of this job, given what was seen."""
+    match job.record.phase:
+        case Phase.DRAFT | Phase.STOPPED | Phase.FINISHED | Phase.SUBMIT_FAILED | Phase.FAILED:
+            return _at_rest(job, seen)
+        case Phase.PREPARING:
+            return _preparing(job, seen)
+        case Phase.WAITING:
+            return _waiting(job, seen)
+        case Phase.STARTING:
+            return _starting(job, seen)
+        case Phase.RUNNING | Phase.STOP_FAILED:
+            return _running(job, seen)
+        case Phase.SAVEPOINTING:
+            return _savepointing(job, seen)
+        case Phase.CANCELING:
+            return _canceling(job, seen)
+        case Phase.CLEARING:
+            return _clearing(job, seen)
+        case Phase.DELETED:
+            return Wait()
+        case _:
+            assert_never(job.record.phase)
+
+
+def _at_rest(job: Job, seen: Observation) -> Decision:
+    desired, record = job.desired, job.record
+    if desired.goal is Goal.DELETE:
+        if seen.remains:
+            return Act(Erase())
+        return Move(record.evolve(phase=Phase.DELETED, request_seen=desired.request_no, note=""))
+    if desired.goal is Goal.REST or not job.request_pending:
+        return Wait()
+    # A stop that follows an unseen run is taken up after it, so that the recorded path stays the documented one.
+    taken_up = desired.request_no if desired.goal is Goal.RUN else desired.request_no - 1
+    return Move(
+        record.evolve(
+            phase=Phase.PREPARING,
+            attempt=record.attempt + 1,
+            request_seen=taken_up,
+            restore_path=record.savepoint_path if desired.resume_savepoint else "",
+            outcome=None,
+            note="",
+        )
+    )
+
+
+def _preparing(job: Job, seen: Observation) -> Decision:
+    if _shall_end(job):
+        return _cancel(job)
+    match seen.preparation.state:
+        case PreparationState.NOT_STARTED:
+            return Act(Prepare())
+        case PreparationState.IN_PROGRESS:
+            return Wait(seen.preparation.note)
+        case PreparationState.FAILED:
+            return _end(job, Phase.SUBMIT_FAILED, seen.preparation.note)
+        case PreparationState.READY:
+            return Move(job.record.evolve(phase=Phase.WAITING, note=""))
+        case _:
+            assert_never(seen.preparation.state)
+
+
+def _waiting(job: Job, seen: Observation) -> Decision:
+    if _shall_end(job):
+        return _cancel(job)
+    if seen.granted:
+        return Move(job.record.evolve(phase=Phase.STARTING, note=""))
+    return Wait(seen.waiting_note)
+
+
+def _starting(job: Job, seen: Observation) -> Decision:
+    view = seen.deployment
+    if view.sight is Sight.UNREACHABLE:
+        return Wait(diagnosis.UNREACHABLE)
+    if _shall_end(job):
+        return _cancel(job)
+    match view.sight:
+        case Sight.ABSENT:
+            return Act(Deploy()) if seen.granted else Move(job.record.evolve(phase=Phase.WAITING, note=""))
+        case Sight.DEAD:
+            return _judge_dead(job, view)
+        case Sight.UNRESPONSIVE | Sight.REMOVED:
+            return _end(job, Phase.SUBMIT_FAILED, diagnosis.explain(view))
+        case Sight.LIVE:
+            return _await_tasks(job, seen)
+        case _:
+            assert_never(view.sight)
+
+
+def _await_tasks(job: Job, seen: Observation) -> Decision:
+    """The JobManager lives: do its tasks run already?"""
+    view = seen.deployment
+    if view.flink is not None and (view.flink.tasks_running or view.flink.ever_ran):
+        return Move(job.record.evolve(phase=Phase.RUNNING, note=""))
+    if view.flink is not None and view.flink.state in (FlinkState.FAILED, FlinkState.CANCELED):
+        return _end(job, Phase.SUBMIT_FAILED, diagnosis.explain(view))
+    if view.lost_taskmanagers:
+        return _end(job, Phase.SUBMIT_FAILED, diagnosis.explain(view))
+    if seen.overdue:
+        return _end(job, Phase.SUBMIT_FAILED, diagnosis.never_ran(view))
+    return Wait("")
+
+
+def _running(job: Job, seen: Observation) -> Decision:
+    view = seen.deployment
+    if view.savepoint.state is SavepointState.DONE and job.desired.goal is Goal.STOP:
+        return _cancel(job, savepoint_path=view.savepoint.path)  # it came after we had given up on it
+    ended = _ended(job, view)
+    if ended is not None:
+        return ended
+    if job.desired.goal is Goal.DELETE:
+        return _cancel(job)
+    if job.desired.goal is Goal.STOP and job.request_pending:
+        if not job.desired.trigger_savepoint:
+            return _cancel(job)
+        seen_now = job.desired.request_no
+        return Move(job.record.evolve(phase=Phase.SAVEPOINTING, request_seen=seen_now, note=""))
+    if job.record.phase is Phase.STOP_FAILED:
+        return Wait()
+    return Wait(diagnosis.restarting(view))
+
+
+def _savepointing(job: Job, seen: Observation) -> Decision:
+    view = seen.deployment
+    if view.sight is Sight.UNREACHABLE:
+        return Wait(diagnosis.UNREACHABLE)
+    if view.savepoint.state is SavepointState.DONE:
+        return _cancel(job, savepoint_path=view.savepoint.path)
+    ended = _ended(job, view)
+    if ended is not None:
+        return ended
+    if job.desired.goal is Goal.DELETE or not job.desired.trigger_savepoint:
+        return _cancel(job)  # the user no longer wants the savepoint
+    if view.savepoint.state is SavepointState.FAILED or seen.overdue:
+        return Move(job.record.evolve(phase=Phase.STOP_FAILED, note=diagnosis.savepoint_failed(view)))
+    if view.savepoint.state is SavepointState.NONE and view.flink is not None:
+        return Act(StopWithSavepoint())
+    return Wait()
+
+
+def _canceling(job: Job, seen: Observation) -> Decision:
+    view = seen.deployment
+    match view.sight:
+        case Sight.UNREACHABLE:
+            return Wait(diagnosis.UNREACHABLE)
+        case Sight.REMOVED:
+            return Move(job.record.evolve(phase=Phase.STOPPED, outcome=None, note=""))
+        case Sight.LIVE if view.flink is not None and view.flink.state not in TERMINAL and not seen.overdue:
+            if view.flink.state is FlinkState.CANCELLING:
+                return Wait()
+            return Act(Cancel())
+        case _:
+            return Act(Remove())
+
+
+def _clearing(job: Job, seen: Observation) -> Decision:
+    match seen.deployment.sight:
+        case Sight.UNREACHABLE:
+            return Wait()
+        case Sight.REMOVED:
+            outcome = job.record.outcome or Phase.FAILED
+            return Move(job.record.evolve(phase=outcome, outcome=None))
+        case _:
+            return Act(Remove())
+
+
+def _ended(job: Job, view: DeploymentView) -> Decision | None:
+    """What follows if the running deployment has come to an end, None if it has not (or nobody can tell)."""
+    match view.sight:
+        case Sight.UNREACHABLE:
+            return Wait(diagnosis.UNREACHABLE)
+        case Sight.DEAD:
+            return _judge_dead(job, view)
+        case Sight.ABSENT | Sight.REMOVED | Sight.UNRESPONSIVE:
+            return _end(job, Phase.FAILED, diagnosis.explain(view))
+        case Sight.LIVE if view.flink is None:
+            return None
+        case Sight.LIVE if view.flink.state in (FlinkState.FAILED, FlinkState.CANCELED):
+            return _end(job, Phase.FAILED, diagnosis.explain(view))
+        case Sight.LIVE if view.flink.state is FlinkState.FINISHED:
+            return Wait("")  # the exit is the second witness
+        case Sight.LIVE:
+            return None
+        case _:
+            assert_never(view.sight)
+
+
+def _judge_dead(job: Job, view: DeploymentView) -> Decision:
+    """The JobManager's end was seen: finished needs two witnesses, exit code 0 *and* Flink's FINISHED."""
+    finished = view.exit_code == 0 and view.flink is not None and view.flink.state is FlinkState.FINISHED
+    ran = finished or (view.flink is not None and view.flink.ever_ran)
+    if job.record.phase is Phase.STARTING:
+        if ran:
+            return Move(job.record.evolve(phase=Phase.RUNNING, note=""))
+        return _end(job, Phase.SUBMIT_FAILED, diagnosis.explain(view))
+    if finished:
+        return _end(job, Phase.FINISHED, "")
+    return _end(job, Phase.FAILED, diagnosis.explain(view))
+
+
+def _shall_end(job: Job) -> bool:
+    return job.desired.goal in (Goal.STOP, Goal.DELETE)
+
+
+def _cancel(job: Job, savepoint_path: str | None = None) -> Move:
+    savepoint = job.record.savepoint_path if savepoint_path is None else savepoint_path
+    return Move(
+        job.record.evolve(phase=Phase.CANCELING, request_seen=job.desired.request_no, savepoint_path=savepoint, note="")
+    )
+
+
+def _end(job: Job, outcome: Phase, note: str) -> Move:
+    return Move(job.record.evolve(phase=Phase.CLEARING, outcome=outcome, note=note))

@@ -1,0 +1,1 @@
+"""What we know about Apache Flink as software: versions, JARs, memory, configuration, REST."""

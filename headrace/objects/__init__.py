@@ -1,0 +1,1 @@
+"""obs:// objects and DLI packages on a local folder."""

@@ -1,0 +1,103 @@
+"""One frozen, validated settings object. Environment ``HEADRACE_<FIELD>`` wins over ``<home>/headrace.toml``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+def _data_home() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "headrace"
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Sizes in MB are 1024 * 1024 bytes; times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="forbid")
+
+    home: Annotated[Path, Field(description="Folder with all state of one server; created with mode 0700.")] = Field(
+        default_factory=lambda: _data_home() / "home"
+    )
+    host: Annotated[str, Field(description="Address to listen on. Beyond loopback needs `--insecure-bind`.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 7373
+
+    engine_store: Annotated[
+        Path, Field(description="Folder with the installed Flink engines and their Java, shared by all homes.")
+    ] = Field(default_factory=lambda: _data_home() / "engines")
+    engine_default: Annotated[str, Field(description="Flink version of a job that names none.")] = "1.20"
+    engine_aliases: Annotated[
+        dict[str, str],
+        Field(description='Flink versions that jobs name → the one that runs them, e.g. {"1.15": "1.17"}.'),
+    ] = {}
+    engine_java_homes: Annotated[
+        dict[str, Path],
+        Field(description='JDK of your own per Flink version or minor, e.g. {"1.20": "/opt/jdk-17"}.'),
+    ] = {}
+
+    memory_per_cu_mb: Annotated[
+        int, Field(ge=256, le=65536, description="Memory of 1 CU in MB. DLI's is 4096; smaller suits a laptop.")
+    ] = 4096
+    memory_reserve_mb: Annotated[
+        int, Field(ge=0, description="Memory that is never promised to jobs: for the system and Headrace itself.")
+    ] = 1024
+    memory_limit_mb: Annotated[
+        int | None,
+        Field(ge=0, description="Memory of this machine for jobs and reserve; default: the machine's or cgroup's."),
+    ] = None
+
+    sweep_seconds: Annotated[float, Field(gt=0, description="Period at which every active job is looked at.")] = 1.0
+    start_patience_seconds: Annotated[
+        float, Field(gt=0, description="How long a deployment may take until all its tasks run.")
+    ] = 300.0
+    savepoint_patience_seconds: Annotated[
+        float, Field(gt=0, description="How long a stop-with-savepoint may take before the stop is called failed.")
+    ] = 600.0
+    cancel_patience_seconds: Annotated[
+        float, Field(gt=0, description="How long Flink may take to cancel a job before its processes are ended.")
+    ] = 30.0
+    unresponsive_after_seconds: Annotated[
+        float, Field(gt=0, description="A live JobManager whose REST is silent for so long is ended.")
+    ] = 120.0
+
+    max_body_kb: Annotated[int, Field(ge=16, description="Largest body of an API request (objects excepted).")] = 1024
+    max_object_mb: Annotated[int, Field(ge=1, description="Largest object that `headrace objects put` takes.")] = 2048
+    signature_skew_seconds: Annotated[
+        int, Field(ge=0, description="How far the clock of a signed request may be from ours.")
+    ] = 900
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then ``<home>/headrace.toml``."""
+        del dotenv_settings, file_secret_settings
+        home = init_settings().get("home") or env_settings().get("home") or _data_home() / "home"
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(str(home)) / "headrace.toml")
+
+
+def load_settings(home: Path | None = None, **overrides: object) -> Settings:
+    """The settings in force; ``overrides`` (from the command line) win over environment and file.
+
+    Raises:
+        pydantic.ValidationError: a value is out of range or a name is unknown.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if home is not None:
+        given["home"] = home
+    return Settings.model_validate(given) if not given else Settings(**given)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""The database: jobs, queues, grants, history. The only user of SQLAlchemy."""

@@ -1,0 +1,107 @@
+"""Opens the home's database: SQLite in WAL mode, migrated to this version's schema."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from headrace.domain.errors import HomeUnusable
+
+BUSY_TIMEOUT_MS = 20_000
+
+
+class Database:
+    """One SQLite file. ``read()`` and ``write()`` are the only ways in, one transaction each."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens ``path``, which is created or migrated as needed; an older one is copied first.
+
+        Raises:
+            HomeUnusable: the file is of a newer Headrace.
+        """
+        self.path = path
+        self._engine = create_engine(f"sqlite:///{path}", pool_size=16, max_overflow=16)
+        event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "begin", _begin)
+        try:
+            _migrate(self._engine, path)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that alone may write; committed at its end, rolled back on an error."""
+        with self._engine.connect() as plain:
+            connection = plain.execution_options(headrace_write=True)
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._engine.dispose()
+
+
+def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin, not by the driver
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # a move told to the user outlives a power cut
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("headrace_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "headrace.store:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _migrate(engine: Engine, path: Path) -> None:
+    config = _alembic()
+    scripts = ScriptDirectory.from_config(config)
+    head = scripts.get_current_head()
+    existed = path.exists() and path.stat().st_size > 0
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current == head:
+        return
+    known = {script.revision for script in scripts.walk_revisions()}
+    if current is not None and current not in known:
+        raise HomeUnusable(
+            f"The database {path} has schema {current}, which a newer Headrace made; this one knows {head}. "
+            "Start the newer version, or use another home."
+        )
+    if existed and current is not None:
+        _copy(path, path.with_name(f"{path.name}.schema-{current}.bak"))
+    with engine.connect().execution_options(headrace_write=True) as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _copy(source: Path, target: Path) -> None:
+    with sqlite3.connect(source) as reader, sqlite3.connect(target) as writer:
+        reader.backup(writer)
+    reader.close()
+    writer.close()
+    target.chmod(0o600)

@@ -1,0 +1,275 @@
+"""Jobs, their history and their notices. Each call is one transaction; writes are guarded by the job's version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from headrace.domain.errors import JobNotFound, NameTaken
+from headrace.domain.job import AT_REST, HOLDING, LIVE, Desired, Goal, Job, JobSpec, Phase, Record
+from headrace.store import codec
+from headrace.store.database import Database
+from headrace.store.schema import deployments, grants, job_history, jobs, outbox
+
+
+class StaleJob(Exception):
+    """The job was changed by somebody else since it was read: read it again."""
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One recorded move of a job."""
+
+    at_ms: int
+    attempt: int
+    phase: Phase
+    outcome: Phase | None
+    note: str
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs a list holds; None = any."""
+
+    phases: frozenset[Phase] | None = None
+    queue_name: str | None = None
+    name_part: str | None = None
+    user_name: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    newest_first: bool = True
+
+
+class JobStore:
+    """The only place that writes jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def create(
+        self, project_id: str, spec: JobSpec, *, tags: Sequence[tuple[str, str]] = (), user_name: str, now_ms: int
+    ) -> Job:
+        """A new job in DRAFT.
+
+        Raises:
+            NameTaken: the project has a job of this name.
+        """
+        row = {
+            "project_id": project_id,
+            "name": spec.name,
+            "queue_name": spec.queue_name,
+            "user_name": user_name,
+            "spec": codec.spec_to_json(spec),
+            "tags": [list(tag) for tag in tags],
+            **codec.desired_columns(Desired()),
+            **codec.record_columns(Record()),
+            "version": 1,
+            "created_ms": now_ms,
+            "updated_ms": now_ms,
+        }
+        try:
+            with self._db.write() as connection:
+                result = connection.execute(insert(jobs).values(row).returning(jobs.c.id))
+                job_id = int(result.scalar_one())
+                connection.execute(
+                    insert(job_history).values(
+                        job_id=job_id, at_ms=now_ms, attempt=0, phase=Phase.DRAFT, outcome=None, note=""
+                    )
+                )
+        except IntegrityError as error:
+            raise _name_taken(spec.name) from error
+        return self.get(job_id)
+
+    def get(self, job_id: int) -> Job:
+        """The job, deleted ones included.
+
+        Raises:
+            JobNotFound: there never was such a job.
+        """
+        with self._db.read() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+        if row is None:
+            raise JobNotFound(f"The job {job_id} does not exist. Check the job ID.")
+        return codec.job_from_row(row)
+
+    def find(self, project_id: str, job_id: int) -> Job:
+        """The project's job; one that is being deleted is gone already.
+
+        Raises:
+            JobNotFound: no such job in this project.
+        """
+        try:
+            job = self.get(job_id) if 0 < job_id < 2**63 else None
+        except JobNotFound:
+            job = None
+        if job is None or job.project_id != project_id or job.desired.goal is Goal.DELETE:
+            raise JobNotFound(f"The job {job_id} does not exist. Check the job ID.")
+        return job
+
+    def list(self, project_id: str, wanted: JobFilter, *, limit: int, offset: int) -> tuple[int, list[Job]]:
+        """(number of all matches, one page of them), by creation time."""
+        where = [jobs.c.project_id == project_id, jobs.c.goal != Goal.DELETE]
+        if wanted.queue_name is not None:
+            where.append(jobs.c.queue_name == wanted.queue_name)
+        if wanted.user_name is not None:
+            where.append(jobs.c.user_name == wanted.user_name)
+        if wanted.name_part is not None:
+            where.append(func.instr(func.lower(jobs.c.name), wanted.name_part.lower()) > 0)
+        order = (jobs.c.created_ms, jobs.c.id)
+        query = (
+            select(jobs).where(*where).order_by(*(column.desc() for column in order) if wanted.newest_first else order)
+        )
+        with self._db.read() as connection:
+            found = [codec.job_from_row(row) for row in connection.execute(query)]
+        if wanted.tags:
+            found = [job for job in found if set(wanted.tags) <= set(job.tags)]
+        if wanted.phases is not None:
+            found = [job for job in found if shown_phase(job) in wanted.phases]
+        return len(found), found[offset : offset + limit]
+
+    def unsettled(self) -> list[int]:
+        """Ids of all jobs that need a look: live ones, and those with a request not yet taken up."""
+        active = jobs.c.phase.in_(LIVE)
+        pending = (jobs.c.request_no > jobs.c.request_seen) & (jobs.c.phase != Phase.DELETED)
+        with self._db.read() as connection:
+            return list(connection.execute(select(jobs.c.id).where(active | pending).order_by(jobs.c.id)).scalars())
+
+    def in_queue(self, project_id: str, queue_name: str) -> int:
+        """How many jobs of the queue are not at rest."""
+        query = select(func.count()).where(
+            jobs.c.project_id == project_id, jobs.c.queue_name == queue_name, jobs.c.phase.in_(LIVE)
+        )
+        with self._db.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def respec(self, job: Job, spec: JobSpec, *, now_ms: int) -> Job:
+        """Records a changed definition.
+
+        Raises:
+            NameTaken: another job of the project has the new name.
+            StaleJob: the job was changed meanwhile.
+        """
+        values = {
+            "spec": codec.spec_to_json(spec),
+            "name": spec.name,
+            "queue_name": spec.queue_name,
+            "updated_ms": now_ms,
+        }
+        try:
+            with self._db.write() as connection:
+                _write(connection, job, values)
+        except IntegrityError as error:
+            raise _name_taken(spec.name) from error
+        return self.get(job.id)
+
+    def request(self, job: Job, desired: Desired) -> Job:
+        """Records what the user wants.
+
+        Raises:
+            StaleJob: the job was changed meanwhile.
+        """
+        with self._db.write() as connection:
+            _write(connection, job, codec.desired_columns(desired))
+        return self.get(job.id)
+
+    def move(self, job: Job, record: Record, *, now_ms: int) -> Job:
+        """Records a move, its history row, the deployment it begins or ends, the grant it releases and the notice it
+        owes, all in one transaction.
+
+        Raises:
+            StaleJob: the job was changed meanwhile.
+        """
+        values = codec.record_columns(record)
+        if record.phase is Phase.PREPARING:
+            values |= {"started_ms": None, "ended_ms": None}
+        elif record.phase is Phase.RUNNING and job.started_ms is None:
+            values["started_ms"] = now_ms
+        elif record.phase in AT_REST:
+            values["ended_ms"] = now_ms
+        with self._db.write() as connection:
+            _write(connection, job, values)
+            connection.execute(
+                insert(job_history).values(
+                    job_id=job.id,
+                    at_ms=now_ms,
+                    attempt=record.attempt,
+                    phase=record.phase,
+                    outcome=record.outcome,
+                    note=record.note,
+                )
+            )
+            _keep_deployment(connection, job, record)
+            if record.phase not in HOLDING and record.phase is not Phase.WAITING:
+                connection.execute(delete(grants).where(grants.c.job_id == job.id))
+            if record.phase in (Phase.FAILED, Phase.SUBMIT_FAILED) and job.spec.smn_topic:
+                connection.execute(insert(outbox).values(_notice(job, record, now_ms)))
+        return self.get(job.id)
+
+    def annotate(self, job: Job, note: str) -> None:
+        """Changes what a person reads while the job waits; no move.
+
+        Raises:
+            StaleJob: the job was changed meanwhile.
+        """
+        with self._db.write() as connection:
+            _write(connection, job, {"note": note})
+
+    def history(self, job_id: int) -> list[HistoryEntry]:
+        """All recorded moves of the job, oldest first."""
+        query = select(job_history).where(job_history.c.job_id == job_id).order_by(job_history.c.id)
+        with self._db.read() as connection:
+            return [
+                HistoryEntry(
+                    row.at_ms, row.attempt, Phase(row.phase), Phase(row.outcome) if row.outcome else None, row.note
+                )
+                for row in connection.execute(query)
+            ]
+
+    def live_deployments(self) -> list[tuple[int, int]]:
+        """(job id, attempt) of all deployments that may have processes."""
+        query = select(deployments.c.job_id, deployments.c.attempt).where(deployments.c.live)
+        with self._db.read() as connection:
+            return [(row.job_id, row.attempt) for row in connection.execute(query)]
+
+    def notices(self) -> list[dict[str, Any]]:
+        """Bodies of all notices, oldest first."""
+        with self._db.read() as connection:
+            return list(connection.execute(select(outbox.c.body).order_by(outbox.c.id)).scalars())
+
+
+def shown_phase(job: Job) -> Phase:
+    """The phase as a user sees it: a run that was accepted but not yet taken up already counts as PREPARING."""
+    if job.record.phase in AT_REST and job.request_pending and job.desired.goal is not Goal.DELETE:
+        return Phase.PREPARING
+    return job.record.phase
+
+
+def _write(connection: Connection, job: Job, values: dict[str, Any]) -> None:
+    guarded = update(jobs).where(jobs.c.id == job.id, jobs.c.version == job.version)
+    if connection.execute(guarded.values(**values, version=job.version + 1)).rowcount != 1:
+        raise StaleJob(f"job {job.id} is no longer at version {job.version}")
+
+
+def _keep_deployment(connection: Connection, job: Job, record: Record) -> None:
+    if record.phase is Phase.PREPARING:
+        connection.execute(insert(deployments).values(job_id=job.id, attempt=record.attempt, live=True))
+    elif record.phase not in LIVE:
+        connection.execute(update(deployments).where(deployments.c.job_id == job.id).values(live=False))
+
+
+def _notice(job: Job, record: Record, now_ms: int) -> dict[str, Any]:
+    body = {"job_id": job.id, "job_name": job.spec.name, "attempt": record.attempt, "phase": record.phase}
+    return {
+        "created_ms": now_ms,
+        "project_id": job.project_id,
+        "job_id": job.id,
+        "topic": job.spec.smn_topic,
+        "body": {**body, "cause": record.note},
+    }
+
+
+def _name_taken(name: str) -> NameTaken:
+    return NameTaken(f"name={name!r}: a job of this name exists already in the project. Choose another name.")
