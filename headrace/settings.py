@@ -100,4 +100,4 @@ def load_settings(home: Path | None = None, **overrides: object) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     if home is not None:
         given["home"] = home
-    return Settings.model_validate(given) if not given else Settings(**given)  # type: ignore[arg-type]
+    return Settings(**given)  # type: ignore[arg-type]

@@ -109,7 +109,7 @@ class JobStore:
             raise JobNotFound(f"The job {job_id} does not exist. Check the job ID.")
         return job
 
-    def list(self, project_id: str, wanted: JobFilter, *, limit: int, offset: int) -> tuple[int, list[Job]]:
+    def search(self, project_id: str, wanted: JobFilter, *, limit: int, offset: int) -> tuple[int, list[Job]]:
         """(number of all matches, one page of them), by creation time."""
         where = [jobs.c.project_id == project_id, jobs.c.goal != Goal.DELETE]
         if wanted.queue_name is not None:

@@ -71,7 +71,7 @@ class QueueStore:
             raise NameTaken(f"queue_name={queue.name!r}: a queue of this name exists already.") from error
         return self.find(queue.project_id, queue.name)
 
-    def list(self, project_id: str) -> list[Queue]:
+    def of_project(self, project_id: str) -> list[Queue]:
         """All queues of the project, by name."""
         used = select(func.coalesce(func.sum(grants.c.cu_milli), 0)).where(grants.c.queue_id == queues.c.id)
         query = select(queues, used.scalar_subquery().label("used_milli")).where(queues.c.project_id == project_id)
@@ -98,7 +98,7 @@ class QueueStore:
         Raises:
             QueueNotFound: no such queue in the project.
         """
-        for queue in self.list(project_id):
+        for queue in self.of_project(project_id):
             if queue.name == name.lower():
                 return queue
         raise QueueNotFound(f"There is no queue named {name}. Create it first, or choose another queue.")

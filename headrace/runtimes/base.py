@@ -1,0 +1,77 @@
+"""What every runtime promises: a place that can run deployments.
+
+The contract suite (``tests/contract``) holds for each implementation. The promises behind it:
+
+- Every call is idempotent: performed twice, there is one deployment.
+- ``remove`` fences the name: once the view says REMOVED, no process of that name lives, and no later ``deploy`` of it
+  (a repeated or delayed call) starts anything.
+- ``observe`` never guesses: what cannot be judged is UNREACHABLE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from headrace.domain.deployment import DeploymentPlan
+from headrace.domain.observation import DeploymentView, Preparation
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file of the user, resolved to a local path; ``name`` is its base name on the class path or in userData."""
+
+    name: str
+    source: str
+    """Path of the file on this machine."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records read by a job's sources and written by its sinks, by operator name; None = not known yet."""
+
+    sources: Mapping[str, int | None]
+    sinks: Mapping[str, int | None]
+    read_rate: float | None = None
+    write_rate: float | None = None
+
+
+class Runtime(Protocol):
+    """A place that can run deployments. Calls block; they raise ``Unavailable`` when the place cannot be reached."""
+
+    def prepare(self, plan: DeploymentPlan) -> None:
+        """Begins to install the engine and to stage the artifacts; returns at once."""
+
+    def preparation(self, plan: DeploymentPlan) -> Preparation:
+        """How far the preparation of this deployment is."""
+
+    def deploy(self, plan: DeploymentPlan) -> None:
+        """Starts the processes of a prepared deployment, unless it was started or removed before."""
+
+    def observe(self, plan: DeploymentPlan) -> DeploymentView:
+        """What can be seen of the deployment now."""
+
+    def stop_with_savepoint(self, plan: DeploymentPlan) -> None:
+        """Asks Flink for the stop-with-savepoint ``plan.stop_id``, once."""
+
+    def cancel(self, plan: DeploymentPlan) -> None:
+        """Asks Flink to cancel the job."""
+
+    def remove(self, name: str) -> None:
+        """Fences the name, and ends all processes of the deployment."""
+
+    def names(self) -> tuple[str, ...]:
+        """All deployments that are not REMOVED, for the orphan sweep."""
+
+    def remains(self, job_id: int) -> bool:
+        """Whether anything of the job is left."""
+
+    def erase(self, job_id: int) -> None:
+        """Deletes everything of the job; its deployments must be REMOVED."""
+
+    def execution_graph(self, name: str) -> dict[str, Any] | None:
+        """Flink's own ``/jobs/:id`` document with its plan, live or from the archive; None = there is none."""
+
+    def records(self, name: str) -> Records | None:
+        """Counted records of the running job; None = nothing known."""
