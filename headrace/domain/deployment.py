@@ -23,9 +23,8 @@ class DeploymentPlan:
         args: what main() receives, verbatim.
         options: the user's Flink configuration (``runtime_config``), as given.
         restore_path: savepoint or checkpoint to start from; "" = a clean start.
-        savepoint_dir: where a stop-with-savepoint of the present request goes; "" = the runtime's own folder.
         checkpoint_dir: where checkpoints go; "" = the runtime's own folder.
-        stop_id: tells one stop-with-savepoint request of this deployment from the next.
+        restarts_per_hour: Flink's own restarts allowed; -1 = without limit, None = none at all.
     """
 
     name: str
@@ -44,9 +43,7 @@ class DeploymentPlan:
     exactly_once: bool = True
     restarts_per_hour: int | None = None
     checkpoint_dir: str = ""
-    savepoint_dir: str = ""
     restore_path: str = ""
-    stop_id: int = 0
     log_levels: Mapping[str, str] = field(default_factory=dict)
     project_id: str = ""
 
@@ -60,7 +57,6 @@ def plan(job: Job, engine: str, memory_per_cu_mb: int) -> DeploymentPlan:
     spec = job.spec
     options = parse_runtime_config(spec.runtime_config)
     bucket = f"obs://{spec.obs_bucket}" if spec.obs_bucket else ""
-    requested = datetime.fromtimestamp(job.desired.requested_ms / 1000, UTC).strftime("%Y-%m-%d_%H-%M-%S")
     return DeploymentPlan(
         name=job.deployment,
         job_id=job.id,
@@ -78,12 +74,20 @@ def plan(job: Job, engine: str, memory_per_cu_mb: int) -> DeploymentPlan:
         exactly_once=spec.checkpoint_mode == 1,
         restarts_per_hour=spec.resume_max_num if spec.restart_when_exception else None,
         checkpoint_dir=f"{bucket}/jobs/checkpoint/{job.id}" if bucket else "",
-        savepoint_dir=f"{bucket}/jobs/savepoint/{job.id}/{requested}" if bucket else "",
         restore_path=job.record.restore_path,
-        stop_id=job.record.request_seen,
         log_levels=parse_log_config(spec.flink_log_config),
         project_id=job.project_id,
     )
+
+
+def savepoint_dir(job: Job) -> str:
+    """Where the stop-with-savepoint of the present request goes, as DLI lays it out: ``<bucket>/jobs/savepoint/
+    {job_id}/{yyyy-mm-dd_hh-mm-ss}``; "" without a bucket.
+    """
+    if not job.spec.obs_bucket:
+        return ""
+    requested = datetime.fromtimestamp(job.desired.requested_ms / 1000, UTC).strftime("%Y-%m-%d_%H-%M-%S")
+    return f"obs://{job.spec.obs_bucket}/jobs/savepoint/{job.id}/{requested}"
 
 
 def claim_size(spec: JobSpec, memory_per_cu_mb: int) -> Shape:

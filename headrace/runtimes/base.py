@@ -43,19 +43,22 @@ class Runtime(Protocol):
     def prepare(self, plan: DeploymentPlan) -> None:
         """Begins to install the engine and to stage the artifacts; returns at once."""
 
-    def preparation(self, plan: DeploymentPlan) -> Preparation:
+    def preparation(self, name: str) -> Preparation:
         """How far the preparation of this deployment is."""
 
     def deploy(self, plan: DeploymentPlan) -> None:
         """Starts the processes of a prepared deployment, unless it was started or removed before."""
 
-    def observe(self, plan: DeploymentPlan) -> DeploymentView:
-        """What can be seen of the deployment now."""
+    def observe(self, name: str, stop_id: int = 0) -> DeploymentView:
+        """What can be seen of the deployment now; its ``savepoint`` is that of the request ``stop_id``."""
 
-    def stop_with_savepoint(self, plan: DeploymentPlan) -> None:
-        """Asks Flink for the stop-with-savepoint ``plan.stop_id``, once."""
+    def stop_with_savepoint(self, name: str, stop_id: int, savepoint_dir: str) -> None:
+        """Asks Flink to stop the job with a savepoint below ``savepoint_dir`` ("" = a folder of the runtime's own).
 
-    def cancel(self, plan: DeploymentPlan) -> None:
+        ``stop_id`` tells this request from the next one of the same deployment; the same request is made once.
+        """
+
+    def cancel(self, name: str) -> None:
         """Asks Flink to cancel the job."""
 
     def remove(self, name: str) -> None:

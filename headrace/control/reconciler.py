@@ -1,0 +1,134 @@
+"""One tick for one job: load, observe, decide, then record *or* act. Nothing is chosen here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, assert_never
+
+from headrace.control.scheduler import Scheduler
+from headrace.domain.deployment import DeploymentPlan, savepoint_dir
+from headrace.domain.errors import Refused
+from headrace.domain.job import AT_REST, LIVE, Job, Phase
+from headrace.domain.lifecycle import (
+    Act,
+    Action,
+    Cancel,
+    Decision,
+    Deploy,
+    Erase,
+    Move,
+    Prepare,
+    Remove,
+    StopWithSavepoint,
+    Wait,
+    decide,
+)
+from headrace.domain.observation import DeploymentView, Observation, Preparation, PreparationState
+from headrace.runtimes.base import Runtime
+from headrace.store.jobs import JobStore
+from headrace.store.queues import QueueStore
+
+log = logging.getLogger(__name__)
+
+Planner = Callable[[Job], DeploymentPlan]
+
+
+class Ticked(NamedTuple):
+    """What one tick did, and the phase in which it found the job."""
+
+    decision: Decision
+    phase: Phase
+
+
+@dataclass
+class Reconciler:
+    """Brings one job one step nearer to what was asked.
+
+    Attributes:
+        patience: seconds that a phase may last until it counts as overdue.
+        monotonic: a clock that never jumps, in seconds.
+        now_ms: the wall clock, for people to read.
+    """
+
+    jobs: JobStore
+    queues: QueueStore
+    runtime: Runtime
+    scheduler: Scheduler
+    planner: Planner
+    patience: Mapping[Phase, float]
+    monotonic: Callable[[], float]
+    now_ms: Callable[[], int]
+    _since: dict[int, tuple[Phase, int, float]] = field(default_factory=dict)
+
+    def tick(self, job_id: int) -> Ticked:
+        """Looks at the job once and does the one thing that follows.
+
+        Raises:
+            StaleJob: somebody changed the job meanwhile; tick again.
+            Unavailable: the runtime did not answer; tick again later.
+        """
+        job = self.jobs.get(job_id)
+        decision = decide(job, self._observe(job))
+        match decision:
+            case Move(record):
+                self.jobs.move(job, record, now_ms=self.now_ms())
+                log.info("job %d: %s -> %s (attempt %d)", job.id, job.record.phase, record.phase, record.attempt)
+            case Act(action):
+                self._perform(job, action)
+            case Wait(note):
+                if note is not None and note != job.record.note:
+                    self.jobs.annotate(job, note)
+            case _:
+                assert_never(decision)
+        return Ticked(decision, job.record.phase)
+
+    def _observe(self, job: Job) -> Observation:
+        phase = job.record.phase
+        if phase is Phase.PREPARING:
+            return Observation(preparation=self._preparation(job))
+        if phase is Phase.WAITING:
+            granted = self.queues.held_by(job.id) is not None
+            return Observation(granted=granted, waiting_note=self.scheduler.reason(job.id))
+        if phase in AT_REST:
+            return Observation(remains=self.runtime.remains(job.id))
+        view = DeploymentView()
+        if phase in LIVE:
+            view = self.runtime.observe(job.deployment, job.record.request_seen)
+        granted = phase is not Phase.STARTING or self.queues.held_by(job.id) is not None
+        return Observation(deployment=view, granted=granted, overdue=self._overdue(job))
+
+    def _preparation(self, job: Job) -> Preparation:
+        try:
+            self.planner(job)
+        except Refused as error:
+            return Preparation(PreparationState.FAILED, str(error))
+        return self.runtime.preparation(job.deployment)
+
+    def _overdue(self, job: Job) -> bool:
+        """On a monotonic clock of this process: after a restart of Headrace the patience begins anew."""
+        phase, attempt, since = self._since.get(job.id, (None, 0, 0.0))
+        if (phase, attempt) != (job.record.phase, job.record.attempt):
+            since = self.monotonic()
+            self._since[job.id] = (job.record.phase, job.record.attempt, since)
+        limit = self.patience.get(job.record.phase)
+        return limit is not None and self.monotonic() - since > limit
+
+    def _perform(self, job: Job, action: Action) -> None:
+        match action:
+            case Prepare():
+                self.runtime.prepare(self.planner(job))
+            case Deploy():
+                self.runtime.deploy(self.planner(job))
+            case StopWithSavepoint():
+                self.runtime.stop_with_savepoint(job.deployment, job.record.request_seen, savepoint_dir(job))
+            case Cancel():
+                self.runtime.cancel(job.deployment)
+            case Remove():
+                self.runtime.remove(job.deployment)
+            case Erase():
+                self.runtime.erase(job.id)
+                self._since.pop(job.id, None)
+            case _:
+                assert_never(action)

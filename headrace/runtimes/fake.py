@@ -1,0 +1,275 @@
+"""A runtime in memory, with faults to order: for tests of Headrace and of tools that build on it.
+
+It keeps every promise of :mod:`headrace.runtimes.base`, and can be told to misbehave within them: calls that are
+lost before or after their effect, a view that lags behind the truth, deployments that die, freeze, fail or finish.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from headrace.domain.deployment import DeploymentPlan
+from headrace.domain.errors import Unavailable
+from headrace.domain.observation import (
+    DeploymentView,
+    FlinkJob,
+    FlinkState,
+    Preparation,
+    PreparationState,
+    SavepointState,
+    SavepointView,
+    Sight,
+)
+from headrace.domain.sizing import Shape
+from headrace.runtimes.base import Records
+
+
+class Lost(Enum):
+    """Which part of a call is lost: all of it, or only its answer."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass
+class _Deployment:
+    plan: DeploymentPlan
+    preparation: Preparation = field(default_factory=Preparation)
+    sight: Sight = Sight.ABSENT
+    flink: FlinkJob | None = None
+    exit_code: int | None = None
+    stops: dict[int, SavepointView] = field(default_factory=dict)
+    starts: int = 0
+    seen: deque[tuple[Sight, FlinkJob | None, int | None, dict[int, SavepointView]]] = field(default_factory=deque)
+
+
+class FakeRuntime:
+    """Deployments as data. Each ``observe`` lets the world go one step on."""
+
+    def __init__(self, lag: int = 0) -> None:
+        """``lag``: how many observations a change needs to become visible."""
+        self.lag = lag
+        self.log: list[tuple[str, str]] = []
+        """(call, deployment) of all calls that had their effect."""
+        self._deployments: dict[str, _Deployment] = {}
+        self._faults: deque[tuple[str, Lost]] = deque()
+        self._unreachable: set[str] = set()
+        self._refuse_savepoints = ""
+        self._refuse_preparation = ""
+        self._lock = threading.RLock()
+
+    # -- faults to order ------------------------------------------------------------------------------------------
+
+    def lose(self, call: str, part: Lost = Lost.BEFORE) -> None:
+        """Loses the next ``call`` (e.g. "deploy"), which raises Unavailable."""
+        self._faults.append((call, part))
+
+    def hide(self, name: str, *, hidden: bool = True) -> None:
+        """Makes the deployment UNREACHABLE, or visible again."""
+        (self._unreachable.add if hidden else self._unreachable.discard)(name)
+
+    def refuse_savepoints(self, reason: str) -> None:
+        """From now on savepoints fail for this reason; "" lets them succeed again."""
+        self._refuse_savepoints = reason
+
+    def refuse_preparation(self, reason: str) -> None:
+        """From now on preparations fail for this reason; "" lets them succeed again."""
+        self._refuse_preparation = reason
+
+    def finish(self, name: str) -> None:
+        """The job of the deployment finishes by itself."""
+        self._die(name, FlinkState.FINISHED, 0, "")
+
+    def fail(self, name: str, cause: str = "java.lang.RuntimeException: on demand") -> None:
+        """The job of the deployment fails in Flink, and its JobManager ends."""
+        self._die(name, FlinkState.FAILED, 163, cause)
+
+    def kill(self, name: str) -> None:
+        """The JobManager is killed; Flink leaves no word."""
+        with self._lock:
+            deployment = self._deployments[name]
+            if deployment.sight in (Sight.LIVE, Sight.UNRESPONSIVE):
+                deployment.sight, deployment.flink, deployment.exit_code = Sight.DEAD, None, -9
+
+    def freeze(self, name: str) -> None:
+        """The JobManager lives, but is silent past the deadline."""
+        with self._lock:
+            if self._deployments[name].sight is Sight.LIVE:
+                self._deployments[name].sight = Sight.UNRESPONSIVE
+
+    def live(self) -> tuple[str, ...]:
+        """The truth, whatever the view says: deployments with processes."""
+        with self._lock:
+            holding = (Sight.LIVE, Sight.UNRESPONSIVE, Sight.DEAD)
+            return tuple(sorted(n for n, d in self._deployments.items() if d.sight in holding))
+
+    def starts(self, name: str) -> int:
+        """How often processes were started under this name."""
+        with self._lock:
+            return self._deployments[name].starts if name in self._deployments else 0
+
+    # -- the contract ---------------------------------------------------------------------------------------------
+
+    def prepare(self, plan: DeploymentPlan) -> None:
+        """See Runtime.prepare."""
+        with self._call("prepare", plan.name):
+            deployment = self._deployments.setdefault(plan.name, _Deployment(plan))
+            if deployment.preparation.state is PreparationState.NOT_STARTED:
+                deployment.preparation = Preparation(PreparationState.IN_PROGRESS, "staging")
+
+    def preparation(self, name: str) -> Preparation:
+        """See Runtime.preparation."""
+        with self._lock:
+            deployment = self._deployments.get(name)
+            if deployment is None:
+                return Preparation()
+            now = deployment.preparation
+            if now.state is PreparationState.IN_PROGRESS:
+                failed = Preparation(PreparationState.FAILED, self._refuse_preparation)
+                ready = Preparation(PreparationState.READY)
+                deployment.preparation = failed if self._refuse_preparation else ready
+            return now
+
+    def deploy(self, plan: DeploymentPlan) -> None:
+        """See Runtime.deploy."""
+        with self._call("deploy", plan.name):
+            deployment = self._deployments.setdefault(plan.name, _Deployment(plan))
+            if deployment.sight is Sight.ABSENT:
+                deployment.sight = Sight.LIVE
+                deployment.starts += 1
+
+    def observe(self, name: str, stop_id: int = 0) -> DeploymentView:
+        """See Runtime.observe."""
+        with self._lock:
+            if name in self._unreachable:
+                return DeploymentView(Sight.UNREACHABLE)
+            deployment = self._deployments.get(name)
+            if deployment is None:
+                return DeploymentView()
+            self._advance(deployment)
+            deployment.seen.append((deployment.sight, deployment.flink, deployment.exit_code, dict(deployment.stops)))
+            while len(deployment.seen) > self.lag + 1:
+                deployment.seen.popleft()
+            if len(deployment.seen) <= self.lag:
+                return DeploymentView()
+            sight, flink, exit_code, stops = deployment.seen[0]
+            savepoint = stops.get(stop_id, SavepointView())
+            return DeploymentView(sight=sight, flink=flink, exit_code=exit_code, savepoint=savepoint)
+
+    def stop_with_savepoint(self, name: str, stop_id: int, savepoint_dir: str) -> None:
+        """See Runtime.stop_with_savepoint."""
+        with self._call("stop_with_savepoint", name):
+            deployment = self._deployments[name]
+            if deployment.sight is Sight.LIVE and stop_id not in deployment.stops:
+                path = f"{savepoint_dir or 'fake://savepoints'}/savepoint-{name}-{stop_id}"
+                deployment.stops[stop_id] = SavepointView(SavepointState.IN_PROGRESS, path)
+
+    def cancel(self, name: str) -> None:
+        """See Runtime.cancel."""
+        with self._call("cancel", name):
+            deployment = self._deployments[name]
+            if deployment.sight is Sight.LIVE and deployment.flink is not None:
+                deployment.flink = replace(deployment.flink, state=FlinkState.CANCELED, tasks_running=False)
+
+    def remove(self, name: str) -> None:
+        """See Runtime.remove."""
+        with self._call("remove", name):
+            deployment = self._deployments.setdefault(name, _Deployment(_no_plan(name)))
+            deployment.sight = Sight.REMOVED
+
+    def names(self) -> tuple[str, ...]:
+        """See Runtime.names."""
+        with self._lock:
+            return tuple(sorted(n for n, d in self._deployments.items() if d.sight is not Sight.REMOVED))
+
+    def remains(self, job_id: int) -> bool:
+        """See Runtime.remains."""
+        with self._lock:
+            return any(_job_of(name) == job_id for name in self._deployments)
+
+    def erase(self, job_id: int) -> None:
+        """See Runtime.erase."""
+        with self._call("erase", f"job-{job_id}"):
+            for name in [n for n in self._deployments if _job_of(n) == job_id]:
+                if self._deployments[name].sight is Sight.REMOVED:
+                    del self._deployments[name]
+
+    def execution_graph(self, name: str) -> dict[str, Any] | None:
+        """See Runtime.execution_graph."""
+        with self._lock:
+            deployment = self._deployments.get(name)
+            if deployment is None or deployment.flink is None:
+                return None
+            return {
+                "jid": f"{deployment.plan.job_id:032x}",
+                "name": deployment.plan.job_name,
+                "isStoppable": False,
+                "state": str(deployment.flink.state),
+                "start-time": 1,
+                "end-time": -1,
+                "duration": 1,
+                "vertices": [],
+            }
+
+    def records(self, name: str) -> Records | None:
+        """See Runtime.records."""
+        with self._lock:
+            deployment = self._deployments.get(name)
+            if deployment is None or deployment.flink is None:
+                return None
+            return Records({"Source: fake": 42}, {"Sink: fake": None})
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _call(self, call: str, name: str) -> Iterator[None]:
+        with self._lock:
+            lost = None
+            if self._faults and self._faults[0][0] == call:
+                lost = self._faults.popleft()[1]
+            if lost is Lost.BEFORE:
+                raise Unavailable(f"{call} was lost")
+            yield
+            self.log.append((call, name))
+            if lost is Lost.AFTER:
+                raise Unavailable(f"the answer of {call} was lost")
+
+    def _die(self, name: str, state: FlinkState, exit_code: int, cause: str) -> None:
+        with self._lock:
+            deployment = self._deployments[name]
+            if deployment.sight is Sight.LIVE:
+                deployment.sight = Sight.DEAD
+                deployment.exit_code = exit_code
+                deployment.flink = FlinkJob(state, ever_ran=deployment.flink is not None, failure=cause)
+
+    def _advance(self, deployment: _Deployment) -> None:
+        if deployment.sight is not Sight.LIVE:
+            return
+        if deployment.flink is None:
+            deployment.flink = FlinkJob(FlinkState.CREATED)
+        elif deployment.flink.state is FlinkState.CREATED:
+            deployment.flink = FlinkJob(FlinkState.RUNNING, tasks_running=True, ever_ran=True)
+        for stop_id, savepoint in deployment.stops.items():
+            if savepoint.state is not SavepointState.IN_PROGRESS:
+                continue
+            if self._refuse_savepoints:
+                failed = SavepointView(SavepointState.FAILED, reason=self._refuse_savepoints)
+                deployment.stops[stop_id] = failed
+            else:
+                deployment.stops[stop_id] = replace(savepoint, state=SavepointState.DONE)
+                deployment.flink = replace(deployment.flink, state=FlinkState.FINISHED, tasks_running=False)
+
+
+def _job_of(name: str) -> int:
+    return int(name.split("-")[1])
+
+
+def _no_plan(name: str) -> DeploymentPlan:
+    shape = Shape(1.0, 1, 1.0, 1, 1, 1, 1, 1)
+    return DeploymentPlan(name, _job_of(name), 0, "", "", shape, "")
