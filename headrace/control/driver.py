@@ -94,8 +94,7 @@ class Driver:
         count = 0
         while not self._stopping.is_set():
             try:
-                if count % ON_ITS_WAY = frozenset({Phase.PREPARING, Phase.STARTING, Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING})
-ORPHAN_SWEEPS == 0:
+                if count % ORPHAN_SWEEPS == 0:
                     self.remove_orphans()
                 self._schedule()
                 for job_id in self._reconciler.jobs.unsettled():
