@@ -1,0 +1,39 @@
+"""From the files that a job names to files of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from headrace.objects.folder import ObjectStore
+from headrace.objects.packages import PackageFiles
+from headrace.objects.paths import ObjectRef, parse_reference
+
+
+class ArtifactResolver:
+    """Finds what ``entrypoint``, ``dependency_jars`` and ``dependency_files`` name."""
+
+    def __init__(
+        self, objects: ObjectStore, packages: PackageFiles, package_key: Callable[[str, str, str], str]
+    ) -> None:
+        """``package_key(project_id, group, name)`` is the key of a package's content, or raises PackageNotFound."""
+        self._objects = objects
+        self._packages = packages
+        self._package_key = package_key
+
+    def locate(self, project_id: str, reference: str, field: str = "entrypoint") -> Path:
+        """The file behind a reference. Its base name is the reference's own, not the path's: see :func:`base_name`.
+
+        Raises:
+            BadField: not a reference.
+            BucketNotFound, ObjectNotFound, PackageNotFound: it names nothing that exists.
+        """
+        wanted = parse_reference(reference, field)
+        if isinstance(wanted, ObjectRef):
+            return self._objects.local_path(wanted.bucket, wanted.key)
+        return self._packages.path(self._package_key(project_id, wanted.group, wanted.name))
+
+
+def base_name(reference: str) -> str:
+    """The name that the file has on the class path, or below ``userData``."""
+    return reference.rsplit("/", 1)[-1]
