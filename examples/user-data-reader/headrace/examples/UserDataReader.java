@@ -18,7 +18,6 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import mygroup.Test;
 import mygroup.Test1;
-import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.connector.source.lib.NumberSequenceSource;
 import org.apache.flink.core.fs.FileSystem.WriteMode;
@@ -45,7 +44,6 @@ public final class UserDataReader {
         write(args[0], "jobmanager", report("jobmanager", args));
 
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
-        env.setRuntimeMode(RuntimeExecutionMode.BATCH);
         env.fromSource(
                         new NumberSequenceSource(1, env.getParallelism()), WatermarkStrategy.noWatermarks(), "numbers")
                 .uid("numbers")

@@ -5,6 +5,7 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.InvalidPathException;
 import java.util.ArrayList;
 import java.util.List;
@@ -167,7 +168,11 @@ public final class ObsFileSystem extends LocalFileSystem {
     @Override
     public FSDataOutputStream create(Path path, WriteMode mode) throws IOException {
         requireKey(path);
-        return super.create(path, mode);
+        if (mode == WriteMode.NO_OVERWRITE && exists(path)) {
+            throw new FileAlreadyExistsException(path.toString());
+        }
+        // By its local name: the inherited code asks for the parent of the path, and Path takes "/a:b" for a Windows drive.
+        return getSharedInstance().create(Path.fromLocalFile(file(path)), WriteMode.OVERWRITE);
     }
 
     @Override

@@ -1,0 +1,157 @@
+"""The committed JARs: what is in them, and that they are what their sources make."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+EXAMPLES = REPOSITORY / "examples"
+PLUGIN = REPOSITORY / "headrace/flink/plugins/headrace-obs.jar"
+MAIN_CLASSES = {
+    "javaQueueStream.jar": "org.apache.flink.examples.streaming.JavaQueueStream",
+    "wordCount.jar": "headrace.examples.WordCount",
+    "userDataReader.jar": "headrace.examples.UserDataReader",
+    "statefulCounter.jar": "headrace.examples.StatefulCounter",
+    "failOnDemand.jar": "headrace.examples.FailOnDemand",
+}
+JOBS = [(line, name) for line in ("flink-1", "flink-2") for name in MAIN_CLASSES]
+JAVA_8 = 52
+ENGINES = ("1.13", "1.17", "1.20", "2.3")
+
+
+def all_jars() -> list[Path]:
+    return [*sorted(EXAMPLES.glob("jars/**/*.jar")), PLUGIN]
+
+
+def manifest(jar: Path) -> dict[str, str]:
+    with zipfile.ZipFile(jar) as archive:
+        lines = archive.read("META-INF/MANIFEST.MF").decode().splitlines()
+    return dict(line.split(": ", 1) for line in lines if line)
+
+
+def engine_store() -> Path:
+    store = os.environ.get("HEADRACE_ENGINE_STORE")
+    if not store or not Path(store).is_dir():
+        pytest.skip("HEADRACE_ENGINE_STORE names no folder of Flink engines")
+    return Path(store)
+
+
+def javac() -> str:
+    compiler = shutil.which("javac")
+    if compiler is None:
+        pytest.skip("no javac on the PATH")
+    return compiler
+
+
+def dist(store: Path, line: str) -> Path | None:
+    return next(iter(sorted(store.glob(f"flink-{line}*/**/flink-dist*.jar"))), None)
+
+
+def test_every_job_is_there_for_both_engine_lines() -> None:
+    found = {(jar.parent.name, jar.name) for jar in EXAMPLES.glob("jars/flink-*/*.jar")}
+    assert found == set(JOBS)
+    assert PLUGIN.is_file()
+
+
+@pytest.mark.parametrize(("line", "name"), JOBS)
+def test_manifest_names_a_main_class_that_is_inside(line: str, name: str) -> None:
+    jar = EXAMPLES / "jars" / line / name
+    main_class = manifest(jar)["Main-Class"]
+    assert main_class == MAIN_CLASSES[name]
+    with zipfile.ZipFile(jar) as archive:
+        assert f"{main_class.replace('.', '/')}.class" in archive.namelist()
+
+
+def test_dependency_jars_hold_one_class_each() -> None:
+    for name, entry in (("test.jar", "mygroup/Test.class"), ("test1.jar", "mygroup/Test1.class")):
+        with zipfile.ZipFile(EXAMPLES / "jars" / name) as archive:
+            assert archive.namelist() == ["META-INF/MANIFEST.MF", entry]
+
+
+@pytest.mark.parametrize("jar", all_jars(), ids=lambda jar: f"{jar.parent.name}-{jar.stem}")
+def test_thin_java_8_and_without_a_date(jar: Path) -> None:
+    with zipfile.ZipFile(jar) as archive:
+        for entry in archive.infolist():
+            assert entry.date_time == (1980, 1, 1, 0, 0, 0)
+            if entry.filename.endswith(".class"):
+                content = archive.read(entry)
+                assert content[:4] == b"\xca\xfe\xba\xbe"
+                assert int.from_bytes(content[6:8], "big") <= JAVA_8, entry.filename
+                ours = "headrace/", "mygroup/", "org/apache/flink/examples/streaming/JavaQueueStream"
+                assert entry.filename.startswith(ours), entry.filename
+    assert jar.stat().st_size < 32_768
+
+
+def test_plugin_announces_its_factory() -> None:
+    with zipfile.ZipFile(PLUGIN) as archive:
+        factory = archive.read("META-INF/services/org.apache.flink.core.fs.FileSystemFactory").decode().strip()
+        assert f"{factory.replace('.', '/')}.class" in archive.namelist()
+
+
+@pytest.mark.parametrize("name", ["gettysburg", "declaration"])
+def test_expected_counts_follow_from_the_text(name: str) -> None:
+    text = (EXAMPLES / "data" / f"{name}.txt").read_text(encoding="utf-8")
+    counts = Counter(re.findall("[a-z]+", text.lower()))
+    lines = (EXAMPLES / "data" / f"{name}.expected.tsv").read_text(encoding="utf-8").splitlines()
+    assert lines == [f"{word}\t{count}" for word, count in sorted(counts.items())]
+
+
+def test_the_jars_are_what_the_sources_make() -> None:
+    store = engine_store()
+    javac()
+    command = [sys.executable, str(EXAMPLES / "build.py"), "--check", "--engines", str(store)]
+    check = subprocess.run(command, capture_output=True, text=True, check=False)
+    if check.returncode == 3:
+        pytest.skip(check.stdout.strip())
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_the_check_names_a_jar_that_differs(tmp_path: Path) -> None:
+    """A changed greeting in a copy of the tree must be found in the one JAR it is in."""
+    store = engine_store()
+    javac()
+    for folder in ("examples", "flink-plugins", "headrace/flink/plugins"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
+    source = tmp_path / "examples/test/mygroup/Test.java"
+    source.write_text(source.read_text(encoding="utf-8").replace("greetings", "goodbye"), encoding="utf-8")
+    command = [sys.executable, str(tmp_path / "examples/build.py"), "--check", "--engines", str(store)]
+    check = subprocess.run(command, capture_output=True, text=True, check=False)
+    if check.returncode == 3:
+        pytest.skip(check.stdout.strip())
+    assert (check.returncode, check.stdout) == (1, "differs: examples/jars/test.jar\n")
+
+
+@pytest.mark.parametrize("line", ENGINES)
+def test_plugin_keeps_its_word_on(line: str, tmp_path: Path) -> None:
+    """`flink-plugins/obs/check/ObsCheck.java` goes through the promises of the plugin's README, on one engine."""
+    store = engine_store()
+    compiler = javac()
+    java = shutil.which("java")
+    found = dist(store, line)
+    if found is None or java is None:
+        pytest.skip(f"no Flink {line} in the engine store, or no java on the PATH")
+    against = dist(store, "1.17") or found
+    source = REPOSITORY / "flink-plugins/obs/check/ObsCheck.java"
+    options = ["--release", "8", "-nowarn", "-encoding", "UTF-8", "-cp", str(against), "-d", str(tmp_path)]
+    subprocess.run([compiler, *options, str(source)], check=True, capture_output=True)
+    root = tmp_path / "buckets"
+    root.mkdir()
+    classpath = os.pathsep.join([str(tmp_path), str(PLUGIN), f"{found.parent}/*"])
+    environment = os.environ | {"LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        [java, "-Xmx128m", "-cp", classpath, "ObsCheck", str(root)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert (done.returncode, done.stdout.strip().splitlines()[-1:]) == (0, ["ok"]), done.stdout + done.stderr
