@@ -1,0 +1,227 @@
+"""Flink's configuration of one deployment: our defaults, the user's options over them, and over both what Headrace
+must own. Written by a YAML library, merged first: a duplicate key kills the JVM of 1.20 and 2.x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from headrace.domain.deployment import DeploymentPlan
+from headrace.domain.errors import BadField
+from headrace.domain.sizing import OVERRIDES
+
+_REASONS = {
+    "address": "Headrace sets the addresses and ports of a deployment",
+    "folders": "Headrace sets the folders of a deployment",
+    "form": "it follows from a field of the job; set that field instead",
+    "cluster": "Headrace runs the processes itself, without Kubernetes, YARN or ZooKeeper",
+    "restart": "use restart_when_exception and resume_max_num, or set a strategy in the code",
+    "start": "Headrace decides what the job starts from and how its code is loaded",
+    "scaling": "dynamic scaling and job priorities are not supported",
+    "java": "Headrace chooses the Java of an engine; an operator can set HEADRACE_ENGINE_JAVA_HOMES",
+}
+
+_OWNED = {
+    "jobmanager.rpc.": "address",
+    "jobmanager.bind-host": "address",
+    "taskmanager.host": "address",
+    "taskmanager.bind-host": "address",
+    "taskmanager.rpc.": "address",
+    "taskmanager.data.port": "address",
+    "taskmanager.data.bind-port": "address",
+    "rest.": "address",
+    "blob.server.port": "address",
+    "queryable-state.": "address",
+    "security.ssl.": "address",
+    "fs.obs.": "folders",
+    "io.tmp.dirs": "folders",
+    "web.": "folders",
+    "blob.storage.directory": "folders",
+    "jobmanager.archive.": "folders",
+    "historyserver.": "folders",
+    "process.": "folders",
+    "env.log.": "folders",
+    "env.pid.": "folders",
+    "state.savepoints.dir": "folders",
+    "execution.checkpointing.savepoint-dir": "folders",
+    "parallelism.default": "form",
+    "taskmanager.numberOfTaskSlots": "form",
+    "taskmanager.cpu.cores": "form",
+    "jobmanager.memory.flink.size": "form",
+    "taskmanager.memory.flink.size": "form",
+    "high-availability": "cluster",
+    "kubernetes.": "cluster",
+    "yarn.": "cluster",
+    "zookeeper.": "cluster",
+    "jobmanager.scheduler": "cluster",
+    "scheduler-mode": "cluster",
+    "restart-strategy": "restart",
+    "execution.target": "start",
+    "execution.attached": "start",
+    "execution.savepoint": "start",
+    "execution.savepoint-restore-mode": "start",
+    "execution.state-recovery.": "start",
+    "execution.shutdown-on-": "start",
+    "execution.submit-failed-job-on-application-error": "start",
+    "pipeline.jars": "start",
+    "pipeline.classpaths": "start",
+    "pipeline.name": "form",
+    "$internal.": "start",
+    "plugin.": "start",
+    "flink.dli.job.scale.": "scaling",
+    "flink.dli.job.priority": "scaling",
+    "env.java.home": "java",
+}
+"""Keys that Headrace owns: exact names, or prefixes where they end in "." or "-", or name a family."""
+
+
+def check_options(options: Mapping[str, str]) -> None:
+    """Refuses options of ``runtime_config`` that Headrace owns.
+
+    Raises:
+        BadField: names the key and says why.
+    """
+    for key, value in options.items():
+        if key in OVERRIDES:
+            continue
+        reason = next((reason for owned, reason in _OWNED.items() if key == owned or _is_family(key, owned)), None)
+        if reason is not None:
+            raise BadField(f"runtime_config.{key}", value, f"this key cannot be set: {_REASONS[reason]}")
+
+
+def _is_family(key: str, owned: str) -> bool:
+    return key.startswith(owned if owned.endswith((".", "-")) else f"{owned}.")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders (absolute) and ports of one deployment."""
+
+    folder: Path
+    objects: Path
+    state: Path
+    rpc_port: int
+    rest_port: int
+
+
+def build(plan: DeploymentPlan, minor: tuple[int, int], places: Places) -> dict[str, str]:
+    """The whole configuration but memory, which ``headrace.flink.memory`` adds per process."""
+    user = {key: value for key, value in plan.options.items() if key not in OVERRIDES}
+    return _defaults(plan, places) | user | _owned(plan, minor, places)
+
+
+def _defaults(plan: DeploymentPlan, places: Places) -> dict[str, str]:
+    """What the user may override."""
+    checkpoints = plan.checkpoint_dir or (places.state / "checkpoints").as_uri()
+    options = {
+        "state.checkpoints.dir": checkpoints,
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        # A TaskManager that starts before its JobManager would wait 10 s before it tries again.
+        "cluster.registration.error-delay": "200 ms",
+        "cluster.registration.initial-timeout": "200 ms",
+        "cluster.registration.refused-registration-delay": "1 s",
+        # All TaskManagers start with the job: slots that are not there after a minute never come.
+        "slot.request.timeout": "60 s",
+    }
+    if plan.checkpoint_interval_s is not None:
+        options["execution.checkpointing.interval"] = f"{plan.checkpoint_interval_s} s"
+        options["execution.checkpointing.mode"] = "EXACTLY_ONCE" if plan.exactly_once else "AT_LEAST_ONCE"
+    return options
+
+
+def _owned(plan: DeploymentPlan, minor: tuple[int, int], places: Places) -> dict[str, str]:
+    local = "127.0.0.1"
+    return {
+        "jobmanager.rpc.address": local,
+        "jobmanager.rpc.port": str(places.rpc_port),
+        "jobmanager.bind-host": local,
+        "taskmanager.host": local,
+        "taskmanager.bind-host": local,
+        "rest.address": local,
+        "rest.bind-address": local,
+        "rest.port": str(places.rest_port),
+        "rest.bind-port": str(places.rest_port),
+        "blob.server.port": "0",
+        "web.submit.enable": "false",
+        "web.refresh-interval": "200",
+        "web.tmpdir": str(places.folder / "tmp"),
+        "io.tmp.dirs": str(places.folder / "tmp"),
+        "jobmanager.archive.fs.dir": (places.folder / "archive").as_uri(),
+        "fs.obs.local.root": str(places.objects),
+        "state.savepoints.dir": (places.state / "savepoints").as_uri(),
+        "parallelism.default": str(plan.shape.parallelism),
+        "taskmanager.numberOfTaskSlots": str(plan.shape.slots),
+        "execution.target": "embedded",
+        "execution.attached": "true",
+        "execution.shutdown-on-application-finish": "true",
+        **_restart_strategy(plan, minor),
+    }
+
+
+def _restart_strategy(plan: DeploymentPlan, minor: tuple[int, int]) -> dict[str, str]:
+    """Always set: with checkpoints, Flink's own default would restart a failing job for ever."""
+    key = "restart-strategy.type" if minor >= (1, 19) else "restart-strategy"
+    if plan.restarts_per_hour is None:
+        return {key: "none"}
+    most = plan.restarts_per_hour if plan.restarts_per_hour > 0 else 2**31 - 1
+    return {
+        key: "failure-rate",
+        "restart-strategy.failure-rate.max-failures-per-interval": str(most),
+        "restart-strategy.failure-rate.failure-rate-interval": "1 h",
+        "restart-strategy.failure-rate.delay": "1 s",
+    }
+
+
+def write(folder: Path, options: Mapping[str, str], minor: tuple[int, int]) -> None:
+    """Writes the configuration as this Flink reads it: ``config.yaml`` since 1.19, before that ``flink-conf.yaml``.
+
+    Raises:
+        BadField: a value cannot be written in the old notation, which knows no quotes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if minor >= (1, 19):
+        # Quoted throughout: YAML 1.2, as Flink reads it, takes other words for numbers than YAML 1.1, as we write it.
+        text = yaml.safe_dump(dict(options), default_style='"', allow_unicode=True, width=2**20)
+        (folder / "config.yaml").write_text(text, encoding="utf-8")
+        return
+    for key, value in options.items():
+        if "#" in value or value != value.strip():
+            remedy = "Flink before 1.19 cannot read values with '#' or outer blanks from its configuration"
+            raise BadField(f"runtime_config.{key}", value, remedy)
+    lines = [f"{key}: {value}\n" for key, value in sorted(options.items()) if value]
+    (folder / "flink-conf.yaml").write_text("".join(lines), encoding="utf-8")
+
+
+LOG4J = """\
+monitorInterval = 0
+rootLogger.level = {root}
+rootLogger.appenderRef.file.ref = File
+{loggers}
+appender.file.name = File
+appender.file.type = RollingFile
+appender.file.append = true
+appender.file.fileName = ${{sys:log.file}}
+appender.file.filePattern = ${{sys:log.file}}.%i
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss,SSS}} %-5p %-60c %x - %m%n
+appender.file.policies.type = Policies
+appender.file.policies.size.type = SizeBasedTriggeringPolicy
+appender.file.policies.size.size = 64MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 5
+"""
+
+QUIET = {"org.apache.pekko": "WARN", "akka": "WARN", "org.apache.kafka": "INFO", "org.apache.hadoop": "INFO"}
+
+
+def write_log4j(path: Path, levels: Mapping[str, str]) -> None:
+    """Writes ``log4j.properties``: Flink's own layout, rolled by size, with the job's levels."""
+    lines = []
+    for number, (logger, level) in enumerate(sorted((QUIET | dict(levels)).items())):
+        if logger:
+            lines.append(f"logger.l{number}.name = {logger}\nlogger.l{number}.level = {level}")
+    path.write_text(LOG4J.format(root=levels.get("", "INFO"), loggers="\n".join(lines)), encoding="utf-8")

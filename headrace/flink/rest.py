@@ -1,0 +1,93 @@
+"""Typed client of one JobManager's REST API. The only place that knows its paths; short timeouts, no retries."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import urllib3
+
+from headrace.domain.errors import Unavailable
+
+TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
+
+
+class FlinkSilent(Unavailable):
+    """REST does not answer (not yet, not any more, or not in time)."""
+
+
+class FlinkRefused(Unavailable):
+    """REST answered with an error; the message is Flink's."""
+
+
+class FlinkRest:
+    """One JobManager on a loopback port."""
+
+    def __init__(self, port: int) -> None:
+        self._pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=2, timeout=TIMEOUT, retries=False)
+
+    def get(self, path: str) -> Any:
+        """The JSON document at ``path``.
+
+        Raises:
+            FlinkSilent: no answer.
+            FlinkRefused: an error answer.
+        """
+        return self._call("GET", path)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """``/jobs/overview``: {jid, name, state, start-time, …, tasks: {total, running, …}} of each job."""
+        return list(self.get("/jobs/overview")["jobs"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """``/jobs/:id`` with vertices and plan."""
+        return dict(self.get(f"/jobs/{job_id}"))
+
+    def root_exception(self, job_id: str) -> str:
+        """The stack trace of the latest failure, "" = none."""
+        answer = self.get(f"/jobs/{job_id}/exceptions")
+        entries = answer.get("exceptionHistory", {}).get("entries", [])
+        return str(answer.get("root-exception") or (entries[0]["stacktrace"] if entries else "") or "")
+
+    def restarts(self, job_id: str) -> int:
+        """How often Flink has restarted the job in place; 0 while the metric is not there yet."""
+        values = {m["id"]: m.get("value") for m in self.get(f"/jobs/{job_id}/metrics?get=numRestarts")}
+        return int(values.get("numRestarts") or 0)
+
+    def cancel(self, job_id: str) -> None:
+        """Asks for cancellation."""
+        self._call("PATCH", f"/jobs/{job_id}?mode=cancel")
+
+    def stop(self, job_id: str, trigger_id: str, directory: str) -> str:
+        """Asks for stop-with-savepoint; the trigger id under which its status is found."""
+        body = {"targetDirectory": directory, "drain": False, "triggerId": trigger_id}
+        return str(self._call("POST", f"/jobs/{job_id}/stop", body)["request-id"])
+
+    def stop_status(self, job_id: str, trigger_id: str) -> dict[str, Any]:
+        """``{status: {id: IN_PROGRESS | COMPLETED}, operation: {location} | {failure-cause: …}}``."""
+        return dict(self.get(f"/jobs/{job_id}/savepoints/{trigger_id}"))
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._pool.close()
+
+    def _call(self, method: str, path: str, body: object = None) -> Any:
+        try:
+            response = self._pool.request(
+                method,
+                path,
+                body=None if body is None else json.dumps(body),
+                headers={"Content-Type": "application/json"},
+            )
+            content = json.loads(response.data or b"{}")
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise FlinkSilent(f"Flink's REST does not answer: {error}") from error
+        if response.status >= 400:
+            raise FlinkRefused(_first_error(content, response.status))
+        return content
+
+
+def _first_error(content: Any, status: int) -> str:
+    errors = content.get("errors") if isinstance(content, dict) else None
+    lines = str(errors[-1] if errors else f"HTTP {status}").strip().splitlines()
+    return lines[0][:500] if lines else f"HTTP {status}"

@@ -1,0 +1,104 @@
+"""Flink's documents -> what the domain wants to know of a job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.observation import TERMINAL, FlinkJob, FlinkState
+from headrace.flink.rest import FlinkRest
+from headrace.flink.stacktrace import root_cause
+
+_TROUBLED = frozenset({FlinkState.FAILING, FlinkState.FAILED, FlinkState.RESTARTING})
+
+
+def live_job(rest: FlinkRest) -> FlinkJob | None:
+    """The job as REST shows it now; None while main() has not submitted one.
+
+    Raises:
+        FlinkSilent, FlinkRefused: REST cannot tell.
+    """
+    return fold([_live(rest, entry) for entry in rest.jobs()])
+
+
+def fold(jobs: Sequence[FlinkJob]) -> FlinkJob | None:
+    """Several ``execute()`` calls of one main() as one job: the one that is not done speaks, else the worst end."""
+    if not jobs:
+        return None
+    running = [job for job in jobs if job.state not in TERMINAL]
+    worst = [job for state in (FlinkState.FAILED, FlinkState.CANCELED) for job in jobs if job.state is state]
+    speaker = (running or worst or list(jobs))[-1]
+    return FlinkJob(
+        state=speaker.state,
+        tasks_running=speaker.tasks_running,
+        ever_ran=any(job.ever_ran for job in jobs),
+        restarts=sum(job.restarts for job in jobs),
+        failure=speaker.failure,
+    )
+
+
+def _live(rest: FlinkRest, entry: dict[str, Any]) -> FlinkJob:
+    state = FlinkState(entry["state"])
+    tasks = entry["tasks"]
+    running = state is FlinkState.RUNNING and 0 < tasks["total"] == tasks["running"] + tasks["finished"]
+    failure, restarts = "", 0
+    if state in _TROUBLED:
+        failure = root_cause(rest.root_exception(entry["jid"]))
+        restarts = rest.restarts(entry["jid"])
+    ever_ran = running or (state in TERMINAL and _deployed(rest.job(entry["jid"])))
+    return FlinkJob(state, tasks_running=running, ever_ran=ever_ran, restarts=restarts, failure=failure)
+
+
+def _deployed(document: dict[str, Any]) -> bool:
+    """Whether every vertex of the job had been deployed at one time."""
+    vertices = document.get("vertices", [])
+    return bool(vertices) and all(vertex.get("start-time", -1) > 0 for vertex in vertices)
+
+
+def archived_job(folder: Path) -> FlinkJob | None:
+    """The job as Flink archived it at its end (``jobmanager.archive.fs.dir``); None = Flink left no word."""
+    return fold([_archived(entries) for entries in _archives(folder)])
+
+
+def archived_graph(folder: Path) -> dict[str, Any] | None:
+    """The ``/jobs/:id`` document in the archive, None = there is none."""
+    for entries in _archives(folder):
+        document = _document(entries)
+        if document is not None:
+            return document
+    return None
+
+
+def _archives(folder: Path) -> Iterable[dict[str, Any]]:
+    """Each archive as {REST path: document}, oldest first.
+
+    1.x writes one file per job, flat; 2.3 writes them below ``<cluster>/applications/<application>/jobs``.
+    """
+    files = (path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else ()
+    for path in sorted(files, key=lambda p: p.stat().st_mtime_ns):
+        try:
+            archive = json.loads(path.read_text())["archive"]
+            entries = {entry["path"]: json.loads(entry["json"]) for entry in archive}
+        except (ValueError, KeyError, TypeError):
+            continue  # half written, or not a job's: the exit tells when it is complete
+        if any(_is_job(name) for name in entries):
+            yield entries
+
+
+def _is_job(name: str) -> bool:
+    parts = name.strip("/").split("/")
+    return len(parts) == 2 and parts[0] == "jobs" and len(parts[1]) == 32
+
+
+def _document(entries: dict[str, Any]) -> dict[str, Any] | None:
+    return next((document for name, document in entries.items() if _is_job(name)), None)
+
+
+def _archived(entries: dict[str, Any]) -> FlinkJob:
+    document = _document(entries) or {}
+    state = FlinkState(document["state"])
+    trace = next((d.get("root-exception") for name, d in entries.items() if name.endswith("/exceptions")), "")
+    failure = root_cause(trace) if trace and state is not FlinkState.FINISHED else ""
+    return FlinkJob(state, ever_ran=_deployed(document), failure=failure)

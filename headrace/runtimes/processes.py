@@ -1,0 +1,165 @@
+"""Processes of this Linux machine: which one is ours, whether it lives, and how to end it for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.errors import Unavailable
+from headrace.runtimes import files
+
+KEEPER = Path(__file__).with_name("keeper.py")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process beyond doubt: a pid is used again, a pid with its start time and boot id is not."""
+
+    pid: int
+    start_time: int
+    boot_id: str
+
+    def lives(self) -> bool:
+        """Whether this very process runs now; a zombie does not."""
+        if self.boot_id != boot_id():
+            return False
+        stat = _stat(self.pid)
+        return stat is not None and stat.start_time == self.start_time and stat.state not in "ZX"
+
+
+class Life(StrEnum):
+    """How a kept process stands."""
+
+    NEVER = "never started"
+    RUNS = "runs"
+    ENDED = "ended"
+    ENDING = "ended, its exit code is being written"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A process under a keeper. ``code``: 0–255, minus the signal, or None when nobody saw it."""
+
+    life: Life
+    code: int | None = None
+    error: str = ""
+    identity: Identity | None = None
+    keeper: Identity | None = None
+
+
+@dataclass(frozen=True)
+class _Stat:
+    state: str
+    session: int
+    start_time: int
+
+
+def boot_id() -> str:
+    """Tells one boot of the machine from the next."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def start(folder: Path) -> None:
+    """Has a keeper start what ``folder/command.json`` says; returns when it is on record. Idempotent.
+
+    Raises:
+        Unavailable: the keeper itself could not be started.
+    """
+    with (folder / "keeper.log").open("ab") as log:
+        try:
+            subprocess.run(
+                [sys.executable, "-I", "-S", "-B", str(KEEPER), str(folder)],
+                check=True,
+                timeout=60,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"LC_ALL": "C.UTF-8"},
+                cwd="/",
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Unavailable(f"The process keeper could not be started: {error}") from error
+
+
+def look(folder: Path) -> Kept:
+    """How the process kept in ``folder`` stands.
+
+    Raises:
+        Unavailable: its records cannot be read, so that nothing can be said.
+    """
+    ended = _read(folder / "exit.json")
+    started = _read(folder / "process.json")
+    identity = keeper = None
+    if started is not None:
+        identity = Identity(started["pid"], started["start_time"], started["boot_id"])
+        keeper = Identity(started["keeper"]["pid"], started["keeper"]["start_time"], started["boot_id"])
+    if ended is not None:
+        return Kept(Life.ENDED, ended["code"], ended["error"], identity, keeper)
+    if identity is None or keeper is None:
+        return Kept(Life.NEVER)
+    if identity.lives():
+        return Kept(Life.RUNS, identity=identity, keeper=keeper)
+    if keeper.lives():
+        return Kept(Life.ENDING, identity=identity, keeper=keeper)
+    ended = _read(folder / "exit.json")  # it may have been written since we looked
+    return Kept(Life.ENDED, ended["code"] if ended else None, identity=identity, keeper=keeper)
+
+
+def end(kept: Kept, *, force: bool) -> bool:
+    """Asks the process and everything of its session to end (``force``: SIGKILL); True if nothing of it lives."""
+    if kept.identity is None or kept.identity.boot_id != boot_id():
+        return True
+    signal_no = signal.SIGKILL if force else signal.SIGTERM
+    members = _session(kept.identity)
+    for pid, start_time in members:
+        _signal(pid, start_time, signal_no)
+    keeper_works = kept.keeper is not None and kept.keeper.lives()  # it writes the exit code, then it ends by itself
+    return not members and not keeper_works
+
+
+def _session(leader: Identity) -> list[tuple[int, int]]:
+    """(pid, start time) of the process and all others of the session that it leads."""
+    found = []
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - thousands of names, no paths needed
+        if not entry.isdigit():
+            continue
+        stat = _stat(int(entry))
+        if stat is None or stat.state in "ZX":
+            continue
+        itself = int(entry) == leader.pid
+        if itself and stat.start_time == leader.start_time:
+            found.append((leader.pid, stat.start_time))
+        elif not itself and stat.session == leader.pid and stat.start_time >= leader.start_time:
+            found.append((int(entry), stat.start_time))
+    return found
+
+
+def _signal(pid: int, start_time: int, signal_no: int) -> None:
+    """Signals this very process: the pidfd pins it, then its start time is checked."""
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            stat = _stat(pid)
+            if stat is not None and stat.start_time == start_time:
+                signal.pidfd_send_signal(pidfd, signal_no)
+        finally:
+            os.close(pidfd)
+
+
+def _stat(pid: int) -> _Stat | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return _Stat(state=fields[0], session=int(fields[3]), start_time=int(fields[19]))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return files.read(path) if path.exists() else None

@@ -1,0 +1,154 @@
+"""Prepares a deployment in the background: its engine, its files, and what can be checked before anything starts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.domain.deployment import DeploymentPlan
+from headrace.domain.errors import HeadraceError
+from headrace.domain.observation import Preparation, PreparationState
+from headrace.flink import command, config, preflight
+from headrace.flink.command import Layout
+from headrace.flink.engines import Engine, EngineStore
+from headrace.flink.installer import InstallProgress
+
+log = logging.getLogger(__name__)
+
+OBS_PLUGIN = Path(__file__).parent.parent / "flink" / "plugins" / "headrace-obs.jar"
+PREPARED = "prepared.json"
+
+Locate = Callable[[str, str], Path]
+"""(project id, reference) -> the file it names; raises Refused."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the preparation found out; kept in the deployment's folder."""
+
+    engine: str
+    main_class: str
+    files: tuple[str, ...]
+
+
+class Staging:
+    """Preparations of this process. What is lost with it is simply begun again."""
+
+    def __init__(self, engines: EngineStore, locate: Locate) -> None:
+        self._engines = engines
+        self._locate = locate
+        self._going: dict[str, Preparation] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="staging")
+
+    def begin(self, plan: DeploymentPlan, layout: Layout) -> None:
+        """Begins, unless it goes on already or is done; returns at once."""
+        with self._lock:
+            if plan.name in self._going or (layout.folder / PREPARED).exists():
+                return
+            self._going[plan.name] = Preparation(PreparationState.IN_PROGRESS, "preparing")
+        self._pool.submit(self._run, plan, layout)
+
+    def look(self, name: str, layout: Layout) -> Preparation:
+        """How far it is."""
+        if (layout.folder / PREPARED).exists():
+            return Preparation(PreparationState.READY)
+        with self._lock:
+            return self._going.get(name, Preparation())
+
+    def forget(self, name: str) -> None:
+        """The deployment is no more."""
+        with self._lock:
+            self._going.pop(name, None)
+
+    def close(self) -> None:
+        """Lets go; preparations that run are begun again by the next process."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, plan: DeploymentPlan, layout: Layout) -> None:
+        try:
+            engine = self._engines.find(plan.engine)
+            if engine is None:
+                self._say(plan.name, f"installing Flink {plan.engine}")
+                engine = self._engines.install(plan.engine, lambda p: self._say(plan.name, _told(p)))
+            self._say(plan.name, "staging the job's files")
+            _stage(plan, layout, engine, self._locate)
+        except HeadraceError as error:
+            self._fail(plan.name, str(error))
+        except OSError as error:
+            self._fail(plan.name, f"The job's files could not be staged: {error}. Check the disk and its free space.")
+        except Exception as error:  # a thread's last words would be lost
+            log.exception("%s: preparation failed", plan.name)
+            self._fail(plan.name, f"The preparation failed: {type(error).__name__}: {error}")
+
+    def _say(self, name: str, note: str) -> None:
+        with self._lock:
+            if name in self._going:
+                self._going[name] = Preparation(PreparationState.IN_PROGRESS, note)
+
+    def _fail(self, name: str, reason: str) -> None:
+        with self._lock:
+            self._going[name] = Preparation(PreparationState.FAILED, reason)
+
+
+def load_prepared(layout: Layout) -> Prepared:
+    """What was found out when this deployment was prepared."""
+    data = json.loads((layout.folder / PREPARED).read_text())
+    return Prepared(data["engine"], data["main_class"], tuple(data["files"]))
+
+
+def _told(progress: InstallProgress) -> str:
+    if progress.total_bytes:
+        return f"installing {progress.what}: {100 * progress.done_bytes // progress.total_bytes} %"
+    return f"installing {progress.what}: {progress.note}"
+
+
+def _stage(plan: DeploymentPlan, layout: Layout, engine: Engine, locate: Locate) -> None:
+    """Lays out the folder and checks what can be checked; its last step makes the deployment READY."""
+    config.check_options(plan.options)
+    for folder in (layout.usrlib, layout.classpath / "userData", layout.plugins, layout.log, layout.tmp):
+        folder.mkdir(parents=True, exist_ok=True)
+    layout.archive.mkdir(exist_ok=True)
+    jars = [_copy(locate(plan.project_id, ref), layout.usrlib, ref) for ref in (plan.entrypoint, *plan.dependency_jars)]
+    files = [_copy(locate(plan.project_id, ref), layout.classpath / "userData", ref) for ref in plan.dependency_files]
+    reports = [preflight.inspect(jar) for jar in jars]
+    main_class = preflight.check_main_class(reports[0], plan.main_class or None, *reports[1:])
+    for report in reports:
+        preflight.check_java(report, engine.java_major)
+    _link(layout.lib, engine.home / "lib")
+    for plugin in (engine.home / "plugins").iterdir():
+        if plugin.is_dir():
+            _link(layout.plugins / plugin.name, plugin)
+    (layout.plugins / "obs").mkdir(exist_ok=True)
+    shutil.copyfile(OBS_PLUGIN, layout.plugins / "obs" / OBS_PLUGIN.name)
+    # Memory and options are tried out now, so that nothing can be refused when the CUs are held.
+    command.jobmanager(plan, engine, layout, plan.options, main_class)
+    command.taskmanager(plan, engine, layout, plan.options, 1)
+    prepared = {
+        "engine": engine.version,
+        "main_class": main_class,
+        "files": [path.name for path in (*jars, *files)],
+    }
+    temporary = layout.folder / f"{PREPARED}.tmp"
+    temporary.write_text(json.dumps(prepared))
+    temporary.rename(layout.folder / PREPARED)
+
+
+def _copy(source: Path, folder: Path, reference: str) -> Path:
+    """A copy: what is replaced in the bucket later does not change a running job."""
+    target = folder / reference.rsplit("/", 1)[-1]
+    temporary = folder / f".{target.name}.part"
+    shutil.copyfile(source, temporary)
+    temporary.rename(target)
+    return target
+
+
+def _link(link: Path, target: Path) -> None:
+    if not link.is_symlink():
+        link.symlink_to(target)
