@@ -54,7 +54,7 @@ PINS: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
 )
 """(package, version) -> SHA-256 of the files that may be installed: the sdists of Flink, the Linux wheels of Java."""
 
-_EXACT = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}")
+_EXACT = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
 
 
 def resolve(
@@ -83,9 +83,14 @@ def resolve(
 
 def require_exact(version: str) -> str:
     """``version``, if it is an exact release that could be installed (1.13 or newer); else raises EngineUnknown."""
-    if not _EXACT.fullmatch(version) or version_key(version) < (1, 13):
+    if not is_exact(version):
         raise EngineUnknown(f"{version!r} is not an exact Flink version of 1.13 or newer, such as {KNOWN[-1]}")
     return version
+
+
+def is_exact(version: str) -> bool:
+    """Whether this is written like a release that could be installed: "1.13.6" or newer."""
+    return _EXACT.fullmatch(version) is not None and version_key(version) >= (1, 13)
 
 
 def version_key(version: str) -> tuple[int, ...]:

@@ -89,8 +89,14 @@ class EngineStore:
 
     def installed(self) -> tuple[Engine, ...]:
         """All engines that could run a job now, oldest version first."""
-        found = (self.find(version) for version in self._versions())
+        found = (self.find(version) for version in self.versions())
         return tuple(engine for engine in found if engine is not None)
+
+    def versions(self) -> tuple[str, ...]:
+        """The exact versions that have a folder here, damaged ones included, oldest first."""
+        names = (folder.name.removeprefix("flink-") for folder in self.root.glob("flink-*"))
+        exact = (name for name in names if catalog.is_exact(name))
+        return tuple(sorted(exact, key=catalog.version_key))
 
     def find(self, version: str) -> Engine | None:
         """The engine of this exact version, if all its files and its Java are there."""
@@ -247,7 +253,7 @@ class EngineStore:
 
     def _needed_javas(self) -> set[str]:
         """By the catalogue and by what was recorded: another Headrace with another catalogue may share the store."""
-        versions = self._versions()
+        versions = self.versions()
         recorded = (manifest.read(self.root / _flink(version).name) for version in versions)
         needed = {listed.java for listed in recorded if listed is not None}
         return needed | {self._java_part(version).requirement[1] for version in versions}
@@ -285,10 +291,6 @@ class EngineStore:
 
     def _temporary(self, part: _Part) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{part.name}-", dir=self.root))
-
-    def _versions(self) -> list[str]:
-        names = (folder.name.removeprefix("flink-") for folder in self.root.glob("flink-*.*.*"))
-        return sorted(names, key=catalog.version_key)
 
     def _users(self, part: _Part) -> tuple[int, ...]:
         return tuple(sorted({*occupancy.holders(self._lock(part)), *occupancy.inside(self.root / part.name)}))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import stat
@@ -17,7 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from headrace.cli.engines import app
 from headrace.domain.errors import EngineBroken, EngineInUse, EngineUnknown
 from headrace.flink import catalog
 from headrace.flink.engines import EngineStore
@@ -289,6 +293,33 @@ def test_a_jdk_that_does_not_suit_is_refused(store: EngineStore, jdk: Path, tmp_
         EngineStore(store.root, {"2.3": jdk}).install("2.3.0")
     with pytest.raises(EngineBroken, match="holds no Java"):
         EngineStore(store.root, {"2.3": tmp_path / "nowhere"}).install("2.3.0")
+
+
+def test_the_command_line(store: EngineStore, jdk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_ENGINE_STORE", str(store.root))
+    monkeypatch.setenv("HEADRACE_ENGINE_JAVA_HOMES", json.dumps({"1.19": str(jdk)}))
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, list(words))
+
+    assert "installed" not in run().output.replace("can be installed", "")
+    installed = run("install", "1.19.1")
+    assert installed.exit_code == 0
+    assert "Flink 1.19.1 on Java 17" in installed.stdout
+    with store.hold(store.install("1.19.1")):
+        assert re.search(rf"1\.19\.1 +installed +17 +0 MB +{os.getpid()}", run("list").output)
+        refused = run("remove", "1.19")
+    assert (refused.exit_code, str(os.getpid()) in refused.stderr) == (1, True)
+    assert run("verify").output == "Flink 1.19.1: as installed\n"
+    jar = store.root / "flink-1.19.1" / "lib" / "aaa.jar"
+    jar.chmod(0o644)
+    jar.write_bytes(b"aab")
+    assert run("verify", "1.19").exit_code == 1
+    assert run("remove", "1.19").output == "Flink 1.19.1 removed\n"
+    for words in (("remove", "1.19"), ("verify", "1.19"), ("install", "1.12"), ("install", "1.19.3")):
+        failed = run(*words)
+        assert (failed.exit_code, failed.stderr.splitlines()[-1].startswith("error: ")) == (1, True), words
 
 
 @pytest.mark.flink
