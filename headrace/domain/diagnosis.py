@@ -102,6 +102,8 @@ def _cause(view: DeploymentView) -> str:
         return "The job was cancelled by somebody else than Headrace, through Flink."
     if view.flink is not None and view.flink.failure:
         return f"Flink: {view.flink.failure}"
+    if view.flink is not None and view.flink.state is FlinkState.FAILED:
+        return _sentence("Flink gave the job up without a reason", view.evidence)
     if view.sight is Sight.LIVE and view.lost_taskmanagers:
         ended = ", ".join(_exit(code) for code in view.lost_taskmanagers)
         return _sentence(f"A TaskManager ended ({ended})", view.evidence)
@@ -118,5 +120,6 @@ def _exit(code: int | None) -> str:
     if code is None:
         return "exit code not known"
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}" if -code in signal.valid_signals() else f"signal {-code}"
+        named = next((each.name for each in signal.Signals if each == -code), f"signal {-code}")
+        return f"killed by {named}"
     return f"exit code {code}"

@@ -162,6 +162,8 @@ def _starting(job: Job, seen: Observation) -> Decision:
     if view.sight is Sight.UNREACHABLE:
         return Wait(diagnosis.UNREACHABLE)
     if _shall_end(job):
+        if _can_be_saved(job, view):
+            return Move(job.record.evolve(phase=Phase.RUNNING, note=""))
         return _cancel(job)
     match view.sight:
         case Sight.ABSENT:
@@ -192,6 +194,9 @@ def _await_tasks(job: Job, seen: Observation) -> Decision:
 
 def _running(job: Job, seen: Observation) -> Decision:
     view = seen.deployment
+    if view.sight is Sight.UNREACHABLE:
+        # What STOP_FAILED says stays readable: nothing would write it again.
+        return Wait(diagnosis.UNREACHABLE if job.record.phase is Phase.RUNNING else None)
     if view.savepoint.state is SavepointState.DONE and job.desired.goal is Goal.STOP:
         return _cancel(job, savepoint_path=view.savepoint.path)  # it came after we had given up on it
     ended = _ended(job, view)
@@ -224,7 +229,7 @@ def _savepointing(job: Job, seen: Observation) -> Decision:
         return Move(job.record.evolve(phase=Phase.STOP_FAILED, note=diagnosis.savepoint_failed(view)))
     if view.savepoint.state is SavepointState.NONE and view.flink is not None:
         return Act(StopWithSavepoint())
-    return Wait()
+    return Wait("")
 
 
 def _canceling(job: Job, seen: Observation) -> Decision:
@@ -233,10 +238,10 @@ def _canceling(job: Job, seen: Observation) -> Decision:
         case Sight.UNREACHABLE:
             return Wait(diagnosis.UNREACHABLE)
         case Sight.REMOVED:
-            return Move(job.record.evolve(phase=Phase.STOPPED, outcome=None, note=""))
+            return _rest(job, Phase.STOPPED, "")
         case Sight.LIVE if view.flink is not None and view.flink.state not in TERMINAL and not seen.overdue:
             if view.flink.state is FlinkState.CANCELLING:
-                return Wait()
+                return Wait("")
             return Act(Cancel())
         case _:
             return Act(Remove())
@@ -247,8 +252,7 @@ def _clearing(job: Job, seen: Observation) -> Decision:
         case Sight.UNREACHABLE:
             return Wait()
         case Sight.REMOVED:
-            outcome = job.record.outcome or Phase.FAILED
-            return Move(job.record.evolve(phase=outcome, outcome=None))
+            return _rest(job, job.record.outcome or Phase.FAILED, job.record.note)
         case _:
             return Act(Remove())
 
@@ -291,11 +295,25 @@ def _shall_end(job: Job) -> bool:
     return job.desired.goal in (Goal.STOP, Goal.DELETE)
 
 
+def _can_be_saved(job: Job, view: DeploymentView) -> bool:
+    """Whether a stop with savepoint came so early that it is not yet recorded that the job runs."""
+    asked = job.desired.goal is Goal.STOP and job.desired.trigger_savepoint and job.request_pending
+    return asked and view.sight is Sight.LIVE and view.flink is not None and view.flink.tasks_running
+
+
 def _cancel(job: Job, savepoint_path: str | None = None) -> Move:
     savepoint = job.record.savepoint_path if savepoint_path is None else savepoint_path
     return Move(
         job.record.evolve(phase=Phase.CANCELING, request_seen=job.desired.request_no, savepoint_path=savepoint, note="")
     )
+
+
+def _rest(job: Job, phase: Phase, note: str) -> Move:
+    """Nothing of the deployment is left. A stop that came while it ended is done with: it must not be found pending at
+    rest, where it would be taken for one that follows an unseen run.
+    """
+    done = job.desired.request_no if job.desired.goal is Goal.STOP else job.record.request_seen
+    return Move(job.record.evolve(phase=phase, request_seen=done, outcome=None, note=note))
 
 
 def _end(job: Job, outcome: Phase, note: str) -> Move:

@@ -1,0 +1,414 @@
+"""The documented lives of a job, step by step: what was asked or seen, and what followed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+
+from headrace.domain import diagnosis
+from headrace.domain.job import AT_REST, HOLDING, LIVE, Desired, Goal, Job, JobSpec, Phase, Record
+from headrace.domain.lifecycle import Act, Decision, Move, Wait, decide
+from headrace.domain.observation import (
+    DeploymentView,
+    FlinkJob,
+    FlinkState,
+    Observation,
+    Preparation,
+    PreparationState,
+    SavepointState,
+    SavepointView,
+    Sight,
+)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request, as the API records it."""
+
+    goal: Goal
+    savepoint: bool = False
+
+
+RUN, RESUME = Ask(Goal.RUN), Ask(Goal.RUN, savepoint=True)
+STOP, SAVE = Ask(Goal.STOP), Ask(Goal.STOP, savepoint=True)
+DELETE = Ask(Goal.DELETE)
+
+
+NO_SAVEPOINT = SavepointView()
+NEVER_RUN = Record()
+
+
+def view(
+    sight: Sight,
+    state: FlinkState | None = None,
+    *,
+    ran: bool = False,
+    exit_code: int | None = None,
+    lost: tuple[int | None, ...] = (),
+    savepoint: SavepointView = NO_SAVEPOINT,
+    overdue: bool = False,
+    failure: str = "",
+) -> Observation:
+    running = state is FlinkState.RUNNING and ran
+    flink = FlinkJob(state, tasks_running=running, ever_ran=ran, failure=failure) if state else None
+    seen = DeploymentView(sight, flink, exit_code, lost, savepoint)
+    return Observation(deployment=seen, granted=True, overdue=overdue)
+
+
+NOTHING = Observation()
+STAGING = Observation(preparation=Preparation(PreparationState.IN_PROGRESS, "installing Flink"))
+READY = Observation(preparation=Preparation(PreparationState.READY))
+NOT_PREPARED = Observation(preparation=Preparation(PreparationState.FAILED, "no such object"))
+GRANTED = Observation(granted=True)
+NO_GRANT = Observation(granted=False, waiting_note="waiting for 2 CUs")
+REMAINS = Observation(remains=True)
+
+SILENT = view(Sight.LIVE)
+CREATED = view(Sight.LIVE, FlinkState.CREATED)
+RUNS = view(Sight.LIVE, FlinkState.RUNNING, ran=True)
+LATE = view(Sight.LIVE, FlinkState.CREATED, overdue=True)
+HIDDEN = view(Sight.UNREACHABLE)
+FROZEN = view(Sight.UNRESPONSIVE)
+KILLED = view(Sight.DEAD, exit_code=-9)
+REMOVED = view(Sight.REMOVED)
+ABSENT = view(Sight.ABSENT)
+FAILED = view(Sight.LIVE, FlinkState.FAILED, ran=True, failure="boom")
+FAILED_EARLY = view(Sight.LIVE, FlinkState.FAILED, failure="boom")
+CANCELLING = view(Sight.LIVE, FlinkState.CANCELLING, ran=True)
+CANCELED = view(Sight.LIVE, FlinkState.CANCELED, ran=True)
+DRAINED = view(Sight.LIVE, FlinkState.FINISHED, ran=True)
+FINISHED = view(Sight.DEAD, FlinkState.FINISHED, ran=True, exit_code=0)
+EXITED = view(Sight.DEAD, exit_code=0)
+TM_LOST = view(Sight.LIVE, FlinkState.CREATED, lost=(-9,))
+SAVING = view(
+    Sight.LIVE, FlinkState.RUNNING, ran=True, savepoint=SavepointView(SavepointState.IN_PROGRESS, "obs://b/s1")
+)
+SAVED = view(Sight.LIVE, FlinkState.FINISHED, ran=True, savepoint=SavepointView(SavepointState.DONE, "obs://b/s1"))
+SAVED_AND_GONE = view(
+    Sight.DEAD, FlinkState.FINISHED, ran=True, exit_code=0, savepoint=SavepointView(SavepointState.DONE, "obs://b/s1")
+)
+NOT_SAVED = view(
+    Sight.LIVE, FlinkState.RUNNING, ran=True, savepoint=SavepointView(SavepointState.FAILED, reason="too slow")
+)
+OVERDUE = replace(RUNS, overdue=True)
+
+Step = Ask | Observation
+
+
+def ask(job: Job, asked: Ask) -> Job:
+    desired = Desired(
+        goal=asked.goal,
+        request_no=job.desired.request_no + 1,
+        resume_savepoint=asked.goal is Goal.RUN and asked.savepoint,
+        trigger_savepoint=asked.goal is Goal.STOP and asked.savepoint,
+    )
+    return replace(job, desired=desired)
+
+
+def told(decision: Decision) -> str:
+    match decision:
+        case Move(record):
+            return str(record.phase)
+        case Act(action):
+            return type(action).__name__
+        case Wait():
+            return "."
+
+
+def live(steps: Sequence[Step], record: Record = NEVER_RUN) -> tuple[Job, str]:
+    """The job after these steps, and all that was decided."""
+    job = Job(1, "p", JobSpec(name="j"), Desired(request_no=record.request_seen), record)
+    story = []
+    for step in steps:
+        if isinstance(step, Ask):
+            job = ask(job, step)
+            continue
+        decision = decide(job, step)
+        story.append(told(decision))
+        if isinstance(decision, Move):
+            job = replace(job, record=decision.record)
+    return job, " ".join(story)
+
+
+TO_WAITING = (RUN, NOTHING, NOTHING, STAGING, READY)
+TO_STARTING = (*TO_WAITING, NO_GRANT, GRANTED)
+TO_RUNNING = (*TO_STARTING, ABSENT, SILENT, CREATED, RUNS)
+RUNNING_STORY = "preparing Prepare . waiting . starting Deploy . . running"
+STARTING_STORY = "preparing Prepare . waiting . starting"
+
+PATHS: dict[str, tuple[tuple[Step, ...], str]] = {
+    "draft": ((NOTHING, REMAINS), ". ."),
+    "run": ((*TO_RUNNING, RUNS, RUNS), f"{RUNNING_STORY} . ."),
+    "stop": (
+        (*TO_RUNNING, STOP, RUNS, RUNS, CANCELLING, CANCELED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} canceling Cancel . Remove stopped .",
+    ),
+    "stop, and Flink does not cancel in time": (
+        (*TO_RUNNING, STOP, RUNS, RUNS, replace(CANCELLING, overdue=True), REMOVED),
+        f"{RUNNING_STORY} canceling Cancel Remove stopped",
+    ),
+    "stop with savepoint": (
+        (*TO_RUNNING, SAVE, RUNS, RUNS, SAVING, SAVED, SAVED_AND_GONE, REMOVED, NOTHING),
+        f"{RUNNING_STORY} savepointing StopWithSavepoint . canceling Remove stopped .",
+    ),
+    "savepoint refused, then stop without": (
+        (*TO_RUNNING, SAVE, RUNS, NOT_SAVED, RUNS, STOP, RUNS, RUNS, CANCELED, REMOVED),
+        f"{RUNNING_STORY} savepointing stop_failed . canceling Cancel Remove stopped",
+    ),
+    "savepoint refused, then again with savepoint": (
+        (*TO_RUNNING, SAVE, RUNS, NOT_SAVED, SAVE, RUNS, RUNS, SAVED, SAVED_AND_GONE, REMOVED),
+        f"{RUNNING_STORY} savepointing stop_failed savepointing StopWithSavepoint canceling Remove stopped",
+    ),
+    "savepoint too slow, but it comes after all": (
+        (*TO_RUNNING, SAVE, RUNS, RUNS, OVERDUE, SAVING, SAVED, SAVED_AND_GONE, REMOVED),
+        f"{RUNNING_STORY} savepointing StopWithSavepoint stop_failed . canceling Remove stopped",
+    ),
+    "savepoint given up by the user": (
+        (*TO_RUNNING, SAVE, RUNS, SAVING, STOP, SAVING, SAVING, CANCELED, REMOVED),
+        f"{RUNNING_STORY} savepointing . canceling Cancel Remove stopped",
+    ),
+    "killed while making the savepoint": (
+        (*TO_RUNNING, SAVE, RUNS, SAVING, KILLED, KILLED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} savepointing . clearing Remove failed .",
+    ),
+    "savepoint of a job that Flink still starts": (
+        (*TO_RUNNING, SAVE, RUNS, SILENT, RUNS),
+        f"{RUNNING_STORY} savepointing . StopWithSavepoint",
+    ),
+    "finish": (
+        (*TO_RUNNING, DRAINED, FINISHED, FINISHED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} . clearing Remove finished .",
+    ),
+    "finish before it was seen running": (
+        (*TO_STARTING, ABSENT, FINISHED, FINISHED, FINISHED, REMOVED),
+        f"{STARTING_STORY} Deploy running clearing Remove finished",
+    ),
+    "exit 0 alone": ((*TO_RUNNING, EXITED, EXITED, REMOVED), f"{RUNNING_STORY} clearing Remove failed"),
+    "fail": (
+        (*TO_RUNNING, FAILED, FAILED, KILLED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} clearing Remove Remove failed .",
+    ),
+    "killed": ((*TO_RUNNING, KILLED, KILLED, REMOVED), f"{RUNNING_STORY} clearing Remove failed"),
+    "frozen": ((*TO_RUNNING, FROZEN, FROZEN, REMOVED), f"{RUNNING_STORY} clearing Remove failed"),
+    "vanished": ((*TO_RUNNING, ABSENT, ABSENT, REMOVED), f"{RUNNING_STORY} clearing Remove failed"),
+    "removed by somebody else": ((*TO_RUNNING, REMOVED, REMOVED), f"{RUNNING_STORY} clearing failed"),
+    "cancelled by somebody else": (
+        (*TO_RUNNING, CANCELED, CANCELED, REMOVED),
+        f"{RUNNING_STORY} clearing Remove failed",
+    ),
+    "out of sight for a while": (
+        (*TO_RUNNING, HIDDEN, HIDDEN, RUNS, STOP, HIDDEN, RUNS),
+        f"{RUNNING_STORY} . . . . canceling",
+    ),
+    "run again after the end": (
+        (*TO_RUNNING, KILLED, KILLED, REMOVED, NOTHING, RUN, NOTHING, NOTHING),
+        f"{RUNNING_STORY} clearing Remove failed . preparing Prepare",
+    ),
+    "not prepared": (
+        (RUN, NOTHING, NOTHING, NOT_PREPARED, ABSENT, REMOVED),
+        "preparing Prepare clearing Remove submit_failed",
+    ),
+    "submit failed: main() failed": (
+        (*TO_STARTING, ABSENT, KILLED, KILLED, REMOVED),
+        f"{STARTING_STORY} Deploy clearing Remove submit_failed",
+    ),
+    "submit failed: in Flink": (
+        (*TO_STARTING, ABSENT, FAILED_EARLY, FAILED_EARLY, REMOVED),
+        f"{STARTING_STORY} Deploy clearing Remove submit_failed",
+    ),
+    "failed after its tasks had run, unseen": (
+        (*TO_STARTING, ABSENT, FAILED, FAILED, FAILED, REMOVED),
+        f"{STARTING_STORY} Deploy running clearing Remove failed",
+    ),
+    "submit failed: a TaskManager is lost": (
+        (*TO_STARTING, ABSENT, TM_LOST, TM_LOST, REMOVED),
+        f"{STARTING_STORY} Deploy clearing Remove submit_failed",
+    ),
+    "submit failed: frozen": (
+        (*TO_STARTING, ABSENT, FROZEN, FROZEN, REMOVED),
+        f"{STARTING_STORY} Deploy clearing Remove submit_failed",
+    ),
+    "submit failed: too slow": (
+        (*TO_STARTING, ABSENT, LATE, LATE, REMOVED),
+        f"{STARTING_STORY} Deploy clearing Remove submit_failed",
+    ),
+    "late, but it runs": (
+        (*TO_STARTING, ABSENT, OVERDUE),
+        f"{STARTING_STORY} Deploy running",
+    ),
+    "the answer of the start was lost": (
+        (*TO_STARTING, ABSENT, ABSENT, SILENT),
+        f"{STARTING_STORY} Deploy Deploy .",
+    ),
+    "the grant was lost": (
+        (*TO_STARTING, replace(ABSENT, granted=False), NO_GRANT, GRANTED),
+        f"{STARTING_STORY} waiting . starting",
+    ),
+    "delete a draft": ((DELETE, NOTHING, NOTHING), "deleted ."),
+    "delete what left something behind": ((DELETE, REMAINS, REMAINS, NOTHING), "Erase Erase deleted"),
+    "delete while running": (
+        (*TO_RUNNING, DELETE, RUNS, RUNS, CANCELED, REMOVED, REMAINS, NOTHING, NOTHING),
+        f"{RUNNING_STORY} canceling Cancel Remove stopped Erase deleted .",
+    ),
+    "delete while making a savepoint": (
+        (*TO_RUNNING, SAVE, RUNS, SAVING, DELETE, SAVING),
+        f"{RUNNING_STORY} savepointing . canceling",
+    ),
+    "delete while waiting": (
+        (*TO_WAITING, DELETE, NO_GRANT, ABSENT, REMOVED, REMAINS, NOTHING),
+        "preparing Prepare . waiting canceling Remove stopped Erase deleted",
+    ),
+    "delete while clearing": (
+        (*TO_RUNNING, KILLED, DELETE, KILLED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} clearing Remove failed deleted",
+    ),
+    "delete instead of an unseen run": ((RUN, DELETE, NOTHING), "deleted"),
+    "stop before the run was taken up": (
+        (RUN, STOP, NOTHING, NOTHING, ABSENT, REMOVED, NOTHING),
+        "preparing canceling Remove stopped .",
+    ),
+    "stop while preparing": (
+        (RUN, NOTHING, STOP, STAGING, ABSENT, REMOVED),
+        "preparing canceling Remove stopped",
+    ),
+    "stop while waiting": (
+        (*TO_WAITING, STOP, NO_GRANT, ABSENT, REMOVED),
+        "preparing Prepare . waiting canceling Remove stopped",
+    ),
+    "stop while starting": (
+        (*TO_STARTING, ABSENT, STOP, CREATED, CREATED, CANCELED, REMOVED),
+        f"{STARTING_STORY} Deploy canceling Cancel Remove stopped",
+    ),
+    "stop while starting, before REST answers": (
+        (*TO_STARTING, ABSENT, STOP, SILENT, SILENT, REMOVED),
+        f"{STARTING_STORY} Deploy canceling Remove stopped",
+    ),
+    "stop with savepoint before it was seen running": (
+        (*TO_STARTING, ABSENT, SAVE, RUNS, RUNS, RUNS),
+        f"{STARTING_STORY} Deploy running savepointing StopWithSavepoint",
+    ),
+    "stop with savepoint before its tasks run": (
+        (*TO_STARTING, ABSENT, SAVE, CREATED),
+        f"{STARTING_STORY} Deploy canceling",
+    ),
+    "stop with savepoint while waiting": (
+        (*TO_WAITING, SAVE, NO_GRANT),
+        "preparing Prepare . waiting canceling",
+    ),
+    "stop of a job that has just finished": (
+        (*TO_RUNNING, STOP, FINISHED, FINISHED, REMOVED, NOTHING, NOTHING),
+        f"{RUNNING_STORY} clearing Remove finished . .",
+    ),
+    "stop of a job that has just failed": (
+        (*TO_RUNNING, KILLED, STOP, KILLED, REMOVED, NOTHING, NOTHING),
+        f"{RUNNING_STORY} clearing Remove failed . .",
+    ),
+    "stop twice": (
+        (*TO_RUNNING, STOP, RUNS, STOP, RUNS, CANCELED, REMOVED, NOTHING, NOTHING),
+        f"{RUNNING_STORY} canceling Cancel Remove stopped . .",
+    ),
+    "run again while it is being cancelled": (
+        (*TO_RUNNING, STOP, RUNS, RUN, CANCELED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} canceling Remove stopped preparing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_life(name: str) -> None:
+    steps, story = PATHS[name]
+    assert live(steps)[1] == story
+
+
+def test_every_phase_is_lived_through() -> None:
+    told_of = {word for _, story in PATHS.values() for word in story.split()}
+    assert {str(phase) for phase in Phase} - told_of == {Phase.DRAFT}  # nothing moves to DRAFT
+
+
+def test_phases_are_either_live_or_at_rest_or_deleted() -> None:
+    assert LIVE | AT_REST | {Phase.DELETED} == frozenset(Phase)
+    assert not LIVE & AT_REST
+    assert HOLDING < LIVE
+
+
+def test_a_savepoint_is_recorded_and_restored_if_asked() -> None:
+    stopped, _ = live((*TO_RUNNING, SAVE, RUNS, SAVED, REMOVED, REMOVED))
+    assert stopped.record.phase is Phase.STOPPED
+    assert stopped.record.savepoint_path == "obs://b/s1"
+    resumed, _ = live((RESUME, NOTHING), stopped.record)
+    assert (resumed.record.restore_path, resumed.record.savepoint_path) == ("obs://b/s1", "obs://b/s1")
+    clean, _ = live((RUN, NOTHING), stopped.record)
+    assert (clean.record.restore_path, clean.record.savepoint_path) == ("", "obs://b/s1")
+
+
+def test_a_late_savepoint_is_recorded() -> None:
+    job, _ = live((*TO_RUNNING, SAVE, RUNS, OVERDUE, SAVED))
+    assert job.record.savepoint_path == "obs://b/s1"
+
+
+def test_a_stop_without_savepoint_keeps_the_older_one() -> None:
+    older = Record(savepoint_path="obs://b/old")
+    job, _ = live((*TO_RUNNING, STOP, RUNS, CANCELED, REMOVED), older)
+    assert job.record.phase is Phase.STOPPED
+    assert job.record.savepoint_path == "obs://b/old"
+
+
+def test_each_run_is_a_new_attempt() -> None:
+    job, _ = live((*TO_RUNNING, KILLED, KILLED, REMOVED, RUN, NOTHING))
+    assert (job.record.attempt, job.deployment) == (2, "job-1-2")
+
+
+@pytest.mark.parametrize(
+    ("steps", "note"),
+    [
+        ((RUN, NOTHING, NOT_PREPARED, ABSENT, REMOVED), "no such object"),
+        ((*TO_RUNNING, FAILED, FAILED, REMOVED), "Flink: boom"),
+        ((*TO_RUNNING, FROZEN, FROZEN, REMOVED), "does not answer"),
+        ((*TO_STARTING, ABSENT, LATE), "start patience"),
+        ((*TO_STARTING, ABSENT, TM_LOST), "A TaskManager ended (killed by SIGKILL)"),
+        ((*TO_RUNNING, SAVE, RUNS, NOT_SAVED), "too slow"),
+        ((*TO_RUNNING, SAVE, RUNS, OVERDUE), "did not complete in time"),
+    ],
+)
+def test_a_failure_tells_its_cause(steps: tuple[Step, ...], note: str) -> None:
+    assert note in live(steps)[0].record.note
+
+
+def test_a_run_and_a_stop_forget_the_old_failure() -> None:
+    job, _ = live((*TO_RUNNING, KILLED, KILLED, REMOVED, RUN, NOTHING))
+    assert job.record.note == ""
+
+
+@pytest.mark.parametrize(
+    ("phase", "seen", "note"),
+    [
+        (Phase.PREPARING, STAGING, "installing Flink"),
+        (Phase.WAITING, NO_GRANT, "waiting for 2 CUs"),
+        (Phase.STARTING, HIDDEN, diagnosis.UNREACHABLE),
+        (Phase.STARTING, CREATED, ""),
+        (Phase.RUNNING, HIDDEN, diagnosis.UNREACHABLE),
+        (Phase.RUNNING, RUNS, ""),
+        (Phase.SAVEPOINTING, HIDDEN, diagnosis.UNREACHABLE),
+        (Phase.SAVEPOINTING, SAVING, ""),
+        (Phase.CANCELING, HIDDEN, diagnosis.UNREACHABLE),
+        (Phase.CANCELING, CANCELLING, ""),
+        (Phase.STOP_FAILED, HIDDEN, None),  # what it says stays, for nothing would write it again
+        (Phase.STOP_FAILED, RUNS, None),
+        (Phase.CLEARING, HIDDEN, None),
+    ],
+)
+def test_what_a_person_reads_while_it_waits(phase: Phase, seen: Observation, note: str | None) -> None:
+    desired = Desired(Goal.STOP, 2, trigger_savepoint=True) if phase not in (Phase.PREPARING, Phase.WAITING) else None
+    if phase in (Phase.PREPARING, Phase.WAITING, Phase.STARTING):
+        desired = Desired(Goal.RUN, 2)
+    job = Job(1, "p", JobSpec("j"), desired or Desired(), Record(phase, attempt=1, request_seen=2))
+    assert decide(job, seen) == Wait(note)
+
+
+def test_a_restarting_job_says_so() -> None:
+    job = Job(1, "p", JobSpec("j"), Desired(Goal.RUN, 1), Record(Phase.RUNNING, 1, 1))
+    restarting = FlinkJob(FlinkState.RESTARTING, ever_ran=True, restarts=3, failure="boom")
+    decision = decide(job, Observation(DeploymentView(Sight.LIVE, restarting)))
+    assert decision == Wait("Flink is restarting the job (restart 3): boom")
