@@ -78,6 +78,9 @@ _OWNED = {
 }
 """Keys that Headrace owns: exact names, or prefixes where they end in "." or "-", or name a family."""
 
+SMALL_TASKMANAGER_MB = 1728
+"""Below Flink's own default size of a TaskManager."""
+
 
 def check_options(options: Mapping[str, str]) -> None:
     """Refuses options of ``runtime_config`` that Headrace owns.
@@ -120,13 +123,19 @@ def _defaults(plan: DeploymentPlan, places: Places) -> dict[str, str]:
     options = {
         "state.checkpoints.dir": checkpoints,
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        # Bare numbers are milliseconds to all versions; 1.17 dies of "200 ms" here.
         # A TaskManager that starts before its JobManager would wait 10 s before it tries again.
-        "cluster.registration.error-delay": "200 ms",
-        "cluster.registration.initial-timeout": "200 ms",
-        "cluster.registration.refused-registration-delay": "1 s",
+        "cluster.registration.error-delay": "200",
+        "cluster.registration.initial-timeout": "200",
+        "cluster.registration.refused-registration-delay": "1000",
+        # Flink's own 10 s would show counts that are up to 10 s old.
+        "metrics.fetcher.update-interval": "1000",
         # All TaskManagers start with the job: slots that are not there after a minute never come.
-        "slot.request.timeout": "60 s",
+        "slot.request.timeout": "60000",
     }
+    if plan.shape.taskmanager_memory_mb < SMALL_TASKMANAGER_MB:
+        # The default of 64 MB starves a batch job's reads where direct memory is scarce: its task hangs.
+        options["taskmanager.memory.framework.off-heap.batch-shuffle.size"] = "32m"
     if plan.checkpoint_interval_s is not None:
         options["execution.checkpointing.interval"] = f"{plan.checkpoint_interval_s} s"
         options["execution.checkpointing.mode"] = "EXACTLY_ONCE" if plan.exactly_once else "AT_LEAST_ONCE"

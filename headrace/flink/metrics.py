@@ -26,7 +26,7 @@ def count(rest: FlinkRest, job_id: str) -> tuple[dict[str, int | None], dict[str
         for operator in _operators(vertex["name"]):
             if operator.startswith(_SOURCE):
                 sources.setdefault(operator, None)
-            elif _SINK in operator:
+            elif _is_sink(operator):
                 sinks.setdefault(operator, None)
         base = f"/jobs/{job_id}/vertices/{vertex['id']}/subtasks/metrics"
         wanted = _wanted(rest.get(base))
@@ -56,9 +56,14 @@ def _wanted(metrics: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
         operator, _, name = metric["id"].rpartition(".")
         if name == "numRecordsOut" and operator.startswith(_SOURCE):
             wanted[metric["id"]] = (_SOURCE, operator)
-        elif name == "numRecordsIn" and _SINK in operator and not operator.endswith("Committer"):
+        elif name == "numRecordsIn" and _is_sink(operator):
             wanted[metric["id"]] = (_SINK, operator)
     return wanted
+
+
+def _is_sink(operator: str) -> bool:
+    """Sinks of the old kind are named "Sink: x"; those of the new kind are a Writer and a Committer, "x: Writer"."""
+    return (operator.startswith(_SINK) or operator.endswith("Writer")) and not operator.endswith("Committer")
 
 
 def _spelled(operator: str, names: dict[str, int | None]) -> str:

@@ -67,8 +67,12 @@ class FakeRuntime:
     # -- faults to order ------------------------------------------------------------------------------------------
 
     def lose(self, call: str, part: Lost = Lost.BEFORE) -> None:
-        """Loses the next ``call`` (e.g. "deploy"), which raises Unavailable."""
+        """Loses the next ``call`` (e.g. "deploy" or "observe"), which raises Unavailable."""
         self._faults.append((call, part))
+
+    def lose_no_more(self) -> None:
+        """Takes back all ordered losses."""
+        self._faults.clear()
 
     def hide(self, name: str, *, hidden: bool = True) -> None:
         """Makes the deployment UNREACHABLE, or visible again."""
@@ -125,7 +129,7 @@ class FakeRuntime:
 
     def preparation(self, name: str) -> Preparation:
         """See Runtime.preparation."""
-        with self._lock:
+        with self._look("preparation"):
             deployment = self._deployments.get(name)
             if deployment is None:
                 return Preparation()
@@ -146,7 +150,7 @@ class FakeRuntime:
 
     def observe(self, name: str, stop_id: int = 0) -> DeploymentView:
         """See Runtime.observe."""
-        with self._lock:
+        with self._look("observe"):
             if name in self._unreachable:
                 return DeploymentView(Sight.UNREACHABLE)
             deployment = self._deployments.get(name)
@@ -165,16 +169,16 @@ class FakeRuntime:
     def stop_with_savepoint(self, name: str, stop_id: int, savepoint_dir: str) -> None:
         """See Runtime.stop_with_savepoint."""
         with self._call("stop_with_savepoint", name):
-            deployment = self._deployments[name]
-            if deployment.sight is Sight.LIVE and stop_id not in deployment.stops:
+            deployment = self._deployments.get(name)
+            if deployment is not None and deployment.sight is Sight.LIVE and stop_id not in deployment.stops:
                 path = f"{savepoint_dir or 'fake://savepoints'}/savepoint-{name}-{stop_id}"
                 deployment.stops[stop_id] = SavepointView(SavepointState.IN_PROGRESS, path)
 
     def cancel(self, name: str) -> None:
         """See Runtime.cancel."""
         with self._call("cancel", name):
-            deployment = self._deployments[name]
-            if deployment.sight is Sight.LIVE and deployment.flink is not None:
+            deployment = self._deployments.get(name)
+            if deployment is not None and deployment.sight is Sight.LIVE and deployment.flink is not None:
                 deployment.flink = replace(deployment.flink, state=FlinkState.CANCELED, tasks_running=False)
 
     def remove(self, name: str) -> None:
@@ -185,12 +189,12 @@ class FakeRuntime:
 
     def names(self) -> tuple[str, ...]:
         """See Runtime.names."""
-        with self._lock:
+        with self._look("names"):
             return tuple(sorted(n for n, d in self._deployments.items() if d.sight is not Sight.REMOVED))
 
     def remains(self, job_id: int) -> bool:
         """See Runtime.remains."""
-        with self._lock:
+        with self._look("remains"):
             return any(_job_of(name) == job_id for name in self._deployments)
 
     def erase(self, job_id: int) -> None:
@@ -230,9 +234,7 @@ class FakeRuntime:
     @contextmanager
     def _call(self, call: str, name: str) -> Iterator[None]:
         with self._lock:
-            lost = None
-            if self._faults and self._faults[0][0] == call:
-                lost = self._faults.popleft()[1]
+            lost = self._next_loss(call)
             if lost is Lost.BEFORE:
                 raise Unavailable(f"{call} was lost")
             yield
@@ -240,16 +242,34 @@ class FakeRuntime:
             if lost is Lost.AFTER:
                 raise Unavailable(f"the answer of {call} was lost")
 
+    @contextmanager
+    def _look(self, call: str) -> Iterator[None]:
+        with self._lock:
+            if self._next_loss(call) is not None:
+                raise Unavailable(f"{call} was lost")
+            yield
+
+    def _next_loss(self, call: str) -> Lost | None:
+        for index, (lost_call, part) in enumerate(self._faults):
+            if lost_call == call:
+                del self._faults[index]
+                return part
+        return None
+
     def _die(self, name: str, state: FlinkState, exit_code: int, cause: str) -> None:
         with self._lock:
             deployment = self._deployments[name]
             if deployment.sight is Sight.LIVE:
                 deployment.sight = Sight.DEAD
                 deployment.exit_code = exit_code
-                deployment.flink = FlinkJob(state, ever_ran=deployment.flink is not None, failure=cause)
+                ran = state is FlinkState.FINISHED or (deployment.flink is not None and deployment.flink.ever_ran)
+                deployment.flink = FlinkJob(state, ever_ran=ran, failure=cause)
 
     def _advance(self, deployment: _Deployment) -> None:
         if deployment.sight is not Sight.LIVE:
+            return
+        if deployment.flink is not None and deployment.flink.state in (FlinkState.FINISHED, FlinkState.CANCELED):
+            deployment.sight, deployment.exit_code = Sight.DEAD, 0  # its JobManager has nothing left to do
             return
         if deployment.flink is None:
             deployment.flink = FlinkJob(FlinkState.CREATED)

@@ -118,9 +118,8 @@ def _stage(plan: DeploymentPlan, layout: Layout, engine: Engine, locate: Locate)
     jars = [_copy(locate(plan.project_id, ref), layout.usrlib, ref) for ref in (plan.entrypoint, *plan.dependency_jars)]
     files = [_copy(locate(plan.project_id, ref), layout.classpath / "userData", ref) for ref in plan.dependency_files]
     reports = [preflight.inspect(jar) for jar in jars]
-    main_class = preflight.check_main_class(reports[0], plan.main_class or None, *reports[1:])
-    for report in reports:
-        preflight.check_java(report, engine.java_major)
+    main_class = preflight.check_main_class(reports, plan.main_class)
+    preflight.check_java(reports, main_class, engine.java_major, engine.version)
     _link(layout.lib, engine.home / "lib")
     for plugin in (engine.home / "plugins").iterdir():
         if plugin.is_dir():

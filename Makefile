@@ -1,0 +1,49 @@
+# Verbs only; everything else is in pyproject.toml. `make demo` and `make test` set up all they need.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.PHONY: setup demo test check bench serve lock clean
+.DEFAULT_GOAL := setup
+
+setup: $(VENV)/run.done  ## install Headrace into .venv
+
+demo: setup  ## a real Flink job: created, run, counted, stopped with a savepoint, resumed
+	$(BIN)/headrace demo
+
+serve: setup  ## the API on http://127.0.0.1:7373
+	$(BIN)/headrace serve
+
+test: $(VENV)/dev.done  ## all tests, on real Flink too
+	$(BIN)/python -m pytest --durations=20
+
+check: $(VENV)/dev.done  ## lint, types, layers, reproducible JARs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.done  ## submit -> all tasks RUNNING, beside stock Flink
+	$(BIN)/python bench/start.py
+
+lock: $(VENV)/dev.done  ## resolve the dependencies anew
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  pyproject.toml -o requirements/run.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/run.done: requirements/run.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Headrace needs Python 3.11 or newer with venv (Debian: apt install python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/run.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/dev.done: $(VENV)/run.done requirements/dev.lock
+	$(PIP) install --require-hashes -r requirements/dev.lock
+	touch $@

@@ -1,0 +1,40 @@
+"""The command ``headrace``."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from headrace.cli import demo, doctor, engines, objects, serve
+from headrace.domain.errors import HeadraceError
+
+app = typer.Typer(
+    help="Apache Flink JAR jobs behind the Data Lake Insight (DLI) HTTP API, self-hosted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("serve")(serve.serve)
+app.command("down")(serve.down)
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+app.add_typer(engines.app, name="engines", help="Installed Flink versions: list, install, verify, remove.")
+app.add_typer(objects.app, name="objects", help="Objects in the server's buckets: put, get, ls.")
+
+
+def main() -> None:
+    """Runs the command; what a user did wrong is told in one line, without a stack trace."""
+    try:
+        app()
+    except HeadraceError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, markup=True, soft_wrap=True)
+        sys.exit(1)
+    except ValidationError as error:
+        console = Console(stderr=True)
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"])
+            console.print(f"error: setting {name}: {problem['msg']} (given: {problem['input']!r})", markup=False)
+        sys.exit(1)

@@ -1,0 +1,107 @@
+"""The home: the folder with all state of one server. Private to its user; one server at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.errors import HomeUnusable
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The key pair of the home's administrator, made at the first start."""
+
+    project_id: str
+    access_key: str
+    secret_key: str
+    user_name: str = "admin"
+
+
+class Home:
+    """Paths and secrets below one folder, which is created with mode 0700."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises HomeUnusable if the folder cannot be used."""
+        self.folder = folder.expanduser().resolve()
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+        except OSError as error:
+            raise HomeUnusable(f"The home {self.folder} cannot be used: {error}. Choose another one.") from error
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.folder / "headrace.db"
+
+    @property
+    def server_file(self) -> Path:
+        """Written when the server is ready: url, project_id, access_key, secret_key, pid."""
+        return self.folder / "server.json"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the home for this process alone.
+
+        Raises:
+            HomeUnusable: another server holds it; names its pid.
+        """
+        path = self.folder / "serve.lock"
+        with open(path, "a+", opener=_private) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                pid = lock.read().strip() or "unknown"
+                raise HomeUnusable(
+                    f"Another Headrace (pid {pid}) serves the home {self.folder}. "
+                    "Stop it first (headrace down), or use another --home."
+                ) from error
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
+            yield
+
+    def holder(self) -> int | None:
+        """The pid of the server that holds the home, None if none does."""
+        path = self.folder / "serve.lock"
+        if not path.exists():
+            return None
+        with path.open("r+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(lock.read().strip() or 0) or None
+        return None
+
+    def credentials(self) -> Credentials:
+        """The administrator's key pair; made now if there is none."""
+        path = self.folder / "credentials.json"
+        if not path.exists():
+            made = Credentials(secrets.token_hex(16), secrets.token_hex(10).upper(), secrets.token_urlsafe(30))
+            write_private(path, asdict(made))
+        return Credentials(**json.loads(path.read_text()))
+
+
+def write_private(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON file that only its owner can read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    with open(temporary, "x", opener=_private) as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

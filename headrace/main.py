@@ -1,0 +1,278 @@
+"""The composition root: reads settings, builds every object, starts and stops them. The only place that knows all."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import uvicorn
+
+from headrace.api.app import create_app
+from headrace.api.services import AccessKey, JarCheck, Services
+from headrace.control.driver import Driver
+from headrace.control.reconciler import Reconciler
+from headrace.control.scheduler import Scheduler
+from headrace.domain.deployment import DeploymentPlan, plan
+from headrace.domain.errors import HomeUnusable
+from headrace.domain.job import AT_REST, Goal, Job, Phase
+from headrace.flink import catalog, config, preflight
+from headrace.flink.engines import EngineStore
+from headrace.home import Credentials, Home, write_private
+from headrace.objects.artifacts import ArtifactResolver
+from headrace.objects.folder import ObjectStore
+from headrace.objects.packages import PackageFiles
+from headrace.runtimes import machine
+from headrace.runtimes.local import LocalRuntime
+from headrace.settings import Settings
+from headrace.store.database import Database
+from headrace.store.jobs import JobStore, StaleJob
+from headrace.store.packages import PackageStore
+from headrace.store.queues import QueueStore
+
+log = logging.getLogger(__name__)
+
+
+def now_ms() -> int:
+    """The wall clock in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Server:
+    """All parts of one server, built and wired; ``driver`` is not started yet."""
+
+    settings: Settings
+    home: Home
+    credentials: Credentials
+    jobs: JobStore
+    runtime: LocalRuntime
+    driver: Driver
+    services: Services
+
+
+class HomeKeys:
+    """The one key pair of the home."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._key = AccessKey(
+            credentials.access_key, credentials.secret_key, credentials.project_id, credentials.user_name
+        )
+
+    def find(self, access_key: str) -> AccessKey | None:
+        """See AccessKeys.find."""
+        same = hmac.compare_digest(access_key.encode(), self._key.access_key.encode())
+        return self._key if same else None
+
+
+@contextlib.contextmanager
+def build(settings: Settings) -> Iterator[Server]:
+    """Holds the home and builds the server; lets go of both at the end. Running jobs are left as they are.
+
+    Raises:
+        HomeUnusable: another server holds the home, or a newer version has made it.
+    """
+    os.umask(0o077)
+    home = Home(settings.home)
+    with home.held(), contextlib.closing(Database(home.database)) as database:
+        home.database.chmod(0o600)
+        objects = ObjectStore(home.folder / "objects")
+        package_files = PackageFiles(home.folder / "packages")
+        packages = PackageStore(database)
+        artifacts = ArtifactResolver(objects, package_files, packages.object_key)
+        engines = EngineStore(settings.engine_store, settings.engine_java_homes)
+        runtime = LocalRuntime(
+            home.folder, engines, artifacts.locate, unresponsive_after_s=settings.unresponsive_after_seconds
+        )
+        jobs, queues = JobStore(database), QueueStore(database)
+        credentials = home.credentials()
+        capacity = _capacity(settings)
+        scheduler = Scheduler(queues, capacity, settings.memory_per_cu_mb)
+        resolve = _resolver(settings, engines)
+        reconciler = Reconciler(
+            jobs=jobs,
+            queues=queues,
+            runtime=runtime,
+            scheduler=scheduler,
+            planner=_planner(settings, resolve),
+            patience={
+                Phase.STARTING: settings.start_patience_seconds,
+                Phase.SAVEPOINTING: settings.savepoint_patience_seconds,
+                Phase.CANCELING: settings.cancel_patience_seconds,
+            },
+            monotonic=time.monotonic,
+            now_ms=now_ms,
+        )
+        driver = Driver(reconciler, settings.sweep_seconds)
+        services = Services(
+            settings=settings,
+            jobs=jobs,
+            queues=queues,
+            packages=packages,
+            package_files=package_files,
+            objects=objects,
+            artifacts=artifacts,
+            runtime=runtime,
+            access=HomeKeys(credentials),
+            nudge=driver.nudge,
+            resolve_engine=resolve,
+            check_jar=_jar_checker(engines),
+            refused_options=config.check_options,
+            memory_capacity_mb=capacity,
+            now_ms=now_ms,
+        )
+        with contextlib.closing(runtime):
+            yield Server(settings, home, credentials, jobs, runtime, driver, services)
+
+
+def serve(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Serves until SIGTERM or SIGINT; ``ready`` is told the URL. Running jobs go on and are found again next time.
+
+    Raises:
+        HomeUnusable: another server holds the home, or the address cannot be used.
+    """
+    with build(settings) as server, _listening(settings) as listener:
+        http = uvicorn.Server(
+            uvicorn.Config(
+                create_app(server.services),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        url = f"http://{settings.host}:{listener.getsockname()[1]}"
+        server.driver.start()
+        announcer = threading.Thread(target=_announce, args=(http, server, url, ready), daemon=True)
+        announcer.start()
+        try:
+            http.run(sockets=[listener])
+        finally:
+            server.home.server_file.unlink(missing_ok=True)
+            server.driver.stop()
+            log.info("stopped; running jobs go on")
+
+
+def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], None]) -> None:
+    """Stops all jobs of a home that no server holds, and waits until nothing of them is left.
+
+    Raises:
+        HomeUnusable: a server holds the home.
+    """
+    with build(settings) as server:
+        waiting = {job_id for job_id in server.jobs.unsettled() if _ask_to_stop(server, job_id, with_savepoint)}
+        server.driver.remove_orphans()
+        server.driver.start()
+        try:
+            while waiting:
+                for job_id in sorted(waiting):
+                    job = server.jobs.get(job_id)
+                    if job.record.phase in AT_REST | {Phase.DELETED} and not job.request_pending:
+                        told(f"job {job_id} ({job.spec.name}): {job.record.phase}")
+                        waiting.discard(job_id)
+                    elif job.record.phase is Phase.STOP_FAILED:
+                        told(f"job {job_id} ({job.spec.name}): {job.record.note} It is stopped without one.")
+                        _ask_to_stop(server, job_id, with_savepoint=False)
+                time.sleep(0.1)
+            while server.runtime.names():
+                server.driver.remove_orphans()
+                time.sleep(0.1)
+        finally:
+            server.driver.stop()
+
+
+def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # noqa: FBT001
+    """Asks for a stop unless one is under way; False if the job is at rest."""
+    while True:
+        job = server.jobs.get(job_id)
+        if job.record.phase in AT_REST and not job.request_pending:
+            return False
+        settled = job.record.phase is Phase.STOP_FAILED and not job.request_pending
+        if job.desired.goal in (Goal.STOP, Goal.DELETE) and not settled:
+            return True
+        desired = replace(
+            job.desired,
+            goal=Goal.STOP,
+            request_no=job.desired.request_no + 1,
+            trigger_savepoint=with_savepoint,
+            requested_ms=now_ms(),
+        )
+        with contextlib.suppress(StaleJob):
+            server.jobs.request(job, desired)
+            return True
+
+
+def _capacity(settings: Settings) -> Callable[[], int]:
+    limit = settings.memory_limit_mb if settings.memory_limit_mb is not None else machine.memory_mb()
+    promised = max(0, limit - settings.memory_reserve_mb)
+    return lambda: promised
+
+
+def _resolver(settings: Settings, engines: EngineStore) -> Callable[[str], str]:
+    def resolve(flink_version: str) -> str:
+        return catalog.resolve(
+            flink_version,
+            aliases=settings.engine_aliases,
+            default=settings.engine_default,
+            installed=[engine.version for engine in engines.installed()],
+        )
+
+    return resolve
+
+
+def _planner(settings: Settings, resolve: Callable[[str], str]) -> Callable[[Job], DeploymentPlan]:
+    return lambda job: plan(job, resolve(job.spec.flink_version), settings.memory_per_cu_mb)
+
+
+def _jar_checker(engines: EngineStore) -> Callable[[JarCheck], None]:
+    def check(jar: JarCheck) -> None:
+        reports = [preflight.inspect(jar.entrypoint, jar.reference)]
+        reports += [preflight.inspect(path) for path in jar.dependency_jars]
+        main_class = preflight.check_main_class(reports, jar.main_class)
+        engine = engines.find(jar.engine)
+        if engine is not None:  # else its Java is looked at when it is installed
+            preflight.check_java(reports, main_class, engine.java_major, engine.version)
+
+    return check
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            raise HomeUnusable(
+                f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another --port; 0 takes "
+                "a free one."
+            ) from error
+        listener.listen(512)
+        yield listener
+
+
+def _announce(http: uvicorn.Server, server: Server, url: str, ready: Callable[[str], None]) -> None:
+    """Writes ``server.json`` when requests are answered."""
+    while not http.started:
+        if http.should_exit:
+            return
+        time.sleep(0.02)
+    credentials = server.credentials
+    write_private(
+        server.home.server_file,
+        {
+            "url": url,
+            "project_id": credentials.project_id,
+            "access_key": credentials.access_key,
+            "secret_key": credentials.secret_key,
+            "pid": os.getpid(),
+        },
+    )
+    ready(url)
