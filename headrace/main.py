@@ -6,11 +6,13 @@ import contextlib
 import hmac
 import logging
 import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from types import FrameType
 
 import uvicorn
 
@@ -131,6 +133,19 @@ def build(settings: Settings) -> Iterator[Server]:
             yield Server(settings, home, credentials, jobs, runtime, driver, services)
 
 
+class _Http(uvicorn.Server):
+    """uvicorn, but a signal only asks it to leave: its own way raises the signal again and would end us half-way."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing to capture: ``serve`` has set the handlers."""
+        yield
+
+    def leave(self, _number: int, _frame: FrameType | None) -> None:
+        """The signal handler."""
+        self.should_exit = True
+
+
 def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     """Serves until SIGTERM or SIGINT; ``ready`` is told the URL. Running jobs go on and are found again next time.
 
@@ -138,7 +153,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         HomeUnusable: another server holds the home, or the address cannot be used.
     """
     with build(settings) as server, _listening(settings) as listener:
-        http = uvicorn.Server(
+        http = _Http(
             uvicorn.Config(
                 create_app(server.services),
                 log_config=None,
@@ -151,9 +166,12 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         server.driver.start()
         announcer = threading.Thread(target=_announce, args=(http, server, url, ready), daemon=True)
         announcer.start()
+        previous = {number: signal.signal(number, http.leave) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             http.run(sockets=[listener])
         finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
             server.home.server_file.unlink(missing_ok=True)
             server.driver.stop()
             log.info("stopped; running jobs go on")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from headrace.cli import demo, doctor, engines, objects, serve
+from headrace.cli.client import ApiError
 from headrace.domain.errors import HeadraceError
 
 app = typer.Typer(
@@ -29,8 +30,8 @@ def main() -> None:
     """Runs the command; what a user did wrong is told in one line, without a stack trace."""
     try:
         app()
-    except HeadraceError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, markup=True, soft_wrap=True)
+    except (HeadraceError, ApiError, demo.DemoFailed) as error:
+        Console(stderr=True).print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
         sys.exit(1)
     except ValidationError as error:
         console = Console(stderr=True)

@@ -1,0 +1,132 @@
+"""Client of the HTTP API with signed requests: what the command line, the demo and the tests use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import urllib3
+
+from headrace.api import signing
+from headrace.home import Home
+
+CHUNK = 256 * 1024
+
+
+class ApiError(Exception):
+    """The server refused a request, or there is no server."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}" if code else message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class ApiClient:
+    """Calls one server in the name of one key pair."""
+
+    def __init__(self, url: str, project_id: str, access_key: str, secret_key: str) -> None:
+        self.url = url
+        self.project_id = project_id
+        self._access_key = access_key
+        self._secret_key = secret_key
+        self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=120))
+
+    @classmethod
+    def of_home(cls, home: Path) -> ApiClient:
+        """The administrator's client of the server that serves this home.
+
+        Raises:
+            ApiError: no server does.
+        """
+        path = home.expanduser() / "server.json"
+        pid = Home(home).holder() if home.expanduser().is_dir() else None
+        if pid is None or not path.exists():
+            raise ApiError(0, "", f"No server serves the home {home}. Start it: headrace serve --home {home}")
+        data = json.loads(path.read_text())
+        return cls(data["url"], data["project_id"], data["access_key"], data["secret_key"])
+
+    def call(self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None) -> Any:
+        """The parsed answer. ``{p}`` in ``path`` stands for the project id.
+
+        Raises:
+            ApiError: any answer of 400 or more.
+        """
+        data = b"" if body is None else json.dumps(body).encode()
+        response = self._send(method, self._target(path, query), data, "application/json")
+        content = response.data
+        self._check(response.status, content)
+        return json.loads(content) if content else None
+
+    def create_bucket(self, bucket: str) -> None:
+        """Makes a bucket, or finds it there."""
+        try:
+            self.call("PUT", f"/headrace/v1/{{p}}/buckets/{quote(bucket, safe='')}")
+        except ApiError as error:
+            if error.code != "DLI.0006":
+                raise
+
+    def upload(self, source: Path, bucket: str, key: str) -> None:
+        """Puts a file of this machine into a bucket; streamed."""
+        with source.open("rb") as file:
+            response = self._send("PUT", self._target(_object(bucket, key)), file, "application/octet-stream")
+            self._check(response.status, response.data)
+
+    def download(self, bucket: str, key: str) -> Iterator[bytes]:
+        """The content of an object, in pieces."""
+        response = self._send("GET", self._target(_object(bucket, key)), b"", "application/json", stream=True)
+        if response.status >= 400:
+            self._check(response.status, response.read())
+        yield from response.stream(CHUNK)
+
+    def _target(self, path: str, query: Mapping[str, object] | None = None) -> str:
+        target = path.replace("{p}", self.project_id)
+        return f"{target}?{urlencode({k: str(v) for k, v in query.items()})}" if query else target
+
+    def _send(self, method: str, target: str, body: Any, content_type: str, *, stream: bool = False) -> Any:
+        path, _, query = target.partition("?")
+        headers = [
+            ("content-type", content_type),
+            ("host", urlsplit(self.url).netloc),
+            ("x-sdk-date", signing.timestamp(datetime.now(UTC))),
+        ]
+        body_hash = None
+        if isinstance(body, bytes):
+            body_hash = hashlib.sha256(body).hexdigest()
+        else:
+            headers.append((signing.PAYLOAD, signing.UNSIGNED))
+        request = signing.SignedRequest(
+            method=method, path=path, query=query, headers=tuple(headers), body_hash=body_hash
+        )
+        authorization = signing.sign(request, self._access_key, self._secret_key)
+        try:
+            return self._pool.request(
+                method,
+                self.url + target,
+                body=body or None,
+                headers={**dict(headers), "authorization": authorization},
+                preload_content=not stream,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiError(0, "", f"{self.url} does not answer: {error}") from error
+
+    @staticmethod
+    def _check(status: int, content: bytes) -> None:
+        if status < 400:
+            return
+        try:
+            answer = json.loads(content)
+        except ValueError:
+            answer = {}
+        first = answer[0] if isinstance(answer, list) and answer else answer
+        raise ApiError(status, first.get("error_code", ""), first.get("error_msg", f"HTTP {status}"))
+
+
+def _object(bucket: str, key: str) -> str:
+    return f"/headrace/v1/{{p}}/objects/{quote(bucket, safe='')}/{quote(key, safe='/')}"
