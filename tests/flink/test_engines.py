@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
-import multiprocessing
 import os
 import re
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -98,10 +96,17 @@ def names(store: EngineStore) -> set[str]:
     return {path.name for path in store.root.iterdir()} - {"locks"}
 
 
-def install_in_process(root: Path, jdk: Path, done: multiprocessing.Queue[list[str]]) -> None:
-    notes: list[str] = []
-    EngineStore(root, {"1.19": jdk}).install("1.19.1", lambda progress: notes.append(progress.note))
-    done.put(notes)
+INSTALL = """
+import sys
+from pathlib import Path
+from headrace.flink.engines import EngineStore
+EngineStore(Path(sys.argv[1]), {"1.19": Path(sys.argv[2])}).install("1.19.1", lambda progress: print(progress.note))
+"""
+
+
+def install_in_process(root: Path, jdk: Path) -> subprocess.Popen[str]:
+    """Another installer, which prints the notes of its progress."""
+    return subprocess.Popen([sys.executable, "-c", INSTALL, root, jdk], stdout=subprocess.PIPE, text=True)
 
 
 def test_install_find_verify_remove(store: EngineStore) -> None:
@@ -150,15 +155,9 @@ def test_a_missing_engine_does_not_verify(store: EngineStore) -> None:
 
 def test_two_processes_install_one_engine(store: EngineStore, jdk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINY_SLEEP", "1")
-    context = multiprocessing.get_context("spawn")
-    done = context.Queue()
-    processes = [context.Process(target=install_in_process, args=(store.root, jdk, done)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    notes = [done.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 0
+    processes = [install_in_process(store.root, jdk) for _ in range(2)]
+    notes = [process.communicate(timeout=60)[0].splitlines() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
     assert sorted("recording checksums" in said for said in notes) == [False, True]  # one did the work
     assert any("waiting for another installation of Flink 1.19.1" in said for said in notes)
     assert store.verify("1.19.1") == ()
@@ -169,17 +168,13 @@ def test_a_killed_installer_leaves_no_half_engine(
     store: EngineStore, jdk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TINY_SLEEP", "20")
-    context = multiprocessing.get_context("spawn")
-    done = context.Queue()
-    process = context.Process(target=install_in_process, args=(store.root, jdk, done))
-    process.start()
+    process = install_in_process(store.root, jdk)
     deadline = time.monotonic() + 30
     while not list(store.root.glob(".tmp-*/scratch/*")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join(10)
+    process.kill()
+    process.communicate(timeout=10)
     assert store.find("1.19.1") is None
     assert store.installed() == ()
     monkeypatch.setenv("TINY_SLEEP", "0")
