@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,10 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs a list holds; None = any."""
+    """Which jobs a list holds; None = any. ``matches`` is asked last."""
 
     phases: frozenset[Phase] | None = None
+    matches: Callable[[Job], bool] | None = None
     queue_name: str | None = None
     name_part: str | None = None
     user_name: str | None = None
@@ -116,24 +117,29 @@ class JobStore:
             where.append(jobs.c.queue_name == wanted.queue_name)
         if wanted.user_name is not None:
             where.append(jobs.c.user_name == wanted.user_name)
-        if wanted.name_part is not None:
-            where.append(func.instr(func.lower(jobs.c.name), wanted.name_part.lower()) > 0)
         order = (jobs.c.created_ms, jobs.c.id)
         query = (
             select(jobs).where(*where).order_by(*(column.desc() for column in order) if wanted.newest_first else order)
         )
         with self._db.read() as connection:
             found = [codec.job_from_row(row) for row in connection.execute(query)]
+        if wanted.name_part is not None:  # SQLite folds the case of ASCII letters only
+            found = [job for job in found if wanted.name_part.lower() in job.spec.name.lower()]
         if wanted.tags:
             found = [job for job in found if set(wanted.tags) <= set(job.tags)]
         if wanted.phases is not None:
             found = [job for job in found if shown_phase(job) in wanted.phases]
+        if wanted.matches is not None:
+            found = [job for job in found if wanted.matches(job)]
         return len(found), found[offset : offset + limit]
 
     def unsettled(self) -> list[int]:
-        """Ids of all jobs that need a look: live ones, and those with a request not yet taken up."""
+        """Ids of all jobs that need a look: live ones, those with a request not yet taken up, and those that shall be
+        deleted (a delete is taken up when the job is cancelled, long before it is done).
+        """
         active = jobs.c.phase.in_(LIVE)
-        pending = (jobs.c.request_no > jobs.c.request_seen) & (jobs.c.phase != Phase.DELETED)
+        asked = (jobs.c.request_no > jobs.c.request_seen) | (jobs.c.goal == Goal.DELETE)
+        pending = asked & (jobs.c.phase != Phase.DELETED)
         with self._db.read() as connection:
             return list(connection.execute(select(jobs.c.id).where(active | pending).order_by(jobs.c.id)).scalars())
 

@@ -1,0 +1,141 @@
+"""Run, stop and delete, of many jobs at once: each on its own, so that one that is refused leaves the others done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse
+
+from headrace.api.auth import Signed
+from headrace.api.checks import check_job, general_queue
+from headrace.api.errors import error_body
+from headrace.api.services import Parts, Services
+from headrace.api.wire import JobIds, RunJobs, StopJobs, status_of
+from headrace.domain.errors import BadField, HeadraceError, NoQueueSelected, NoSavepoint, Unavailable, WrongState
+from headrace.domain.job import AT_REST, Desired, Goal, Job, Phase
+from headrace.domain.queue import Claim, check_fits
+from headrace.store.jobs import StaleJob, shown_phase
+
+router = APIRouter()
+
+PATIENCE = 20
+"""How often a write that another one has overtaken is begun anew."""
+
+STOPPABLE = frozenset({Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.STOP_FAILED})
+
+
+@router.post("/v1.0/{project_id}/streaming/jobs/run")
+def run(body: RunJobs, caller: Signed, parts: Parts) -> JSONResponse:
+    """Asks for each job to be run."""
+
+    def one(job_id: int) -> None:
+        _ask(parts, caller.project_id, job_id, lambda job: _to_run(parts, job, body.resume_savepoint or False))
+
+    return _each(body, one, "The request for submitting DLI jobs is successfully delivered.")
+
+
+@router.post("/v1.0/{project_id}/streaming/jobs/stop")
+def stop(body: StopJobs, caller: Signed, parts: Parts) -> JSONResponse:
+    """Asks for each job to be stopped."""
+
+    def one(job_id: int) -> None:
+        _ask(parts, caller.project_id, job_id, lambda job: _to_stop(parts, job, body.trigger_savepoint or False))
+
+    return _each(body, one, "The request for stopping DLI jobs is successfully delivered.")
+
+
+@router.post("/v1.0/{project_id}/streaming/jobs/delete")
+def delete(body: JobIds, caller: Signed, parts: Parts) -> JSONResponse:
+    """Deletes each job, in whatever state it is."""
+    return _each(body, lambda job_id: delete_job(parts, caller.project_id, job_id), "The job is successfully deleted.")
+
+
+def delete_job(parts: Services, project_id: str, job_id: int) -> None:
+    """Asks for the job to be deleted; raises JobNotFound."""
+    _ask(parts, project_id, job_id, lambda job: _next(parts, job, Goal.DELETE))
+
+
+def _to_run(parts: Services, job: Job, resume_savepoint: bool) -> Desired:  # noqa: FBT001
+    spec = job.spec
+    if job.record.phase not in AT_REST or job.request_pending:
+        raise WrongState(f"The job {job.id} is {status_of(job)}. Only a job that is not active can be run.")
+    if not spec.queue_name:
+        raise NoQueueSelected("No job-running queue selected. Please select a queue for your job.")
+    if not spec.entrypoint:
+        raise BadField("entrypoint", spec.entrypoint, "the job has no JAR to run; set it by an update")
+    shape = check_job(parts, job.project_id, spec)
+    queue = general_queue(parts, job.project_id, spec.queue_name)
+    claim = Claim(job.id, queue.name, shape.cu_milli, shape.memory_mb)
+    check_fits(claim, queue.cu_milli, parts.memory_capacity_mb())
+    if resume_savepoint and not job.record.savepoint_path:
+        raise NoSavepoint(
+            f"The job {job.id} has no savepoint to resume from. Run it with resume_savepoint=false, or stop it with "
+            "trigger_savepoint=true next time."
+        )
+    return replace(_next(parts, job, Goal.RUN), resume_savepoint=resume_savepoint)
+
+
+def _to_stop(parts: Services, job: Job, trigger_savepoint: bool) -> Desired:  # noqa: FBT001
+    phase = shown_phase(job)
+    if phase is Phase.SAVEPOINTING and trigger_savepoint:
+        raise WrongState(
+            f"The job {job.id} is {status_of(job)} already. Stop it with trigger_savepoint=false to give up on that."
+        )
+    if phase is Phase.CLEARING:
+        raise WrongState(f"The job {job.id} has just ended by itself.")
+    if phase not in STOPPABLE and phase is not Phase.SAVEPOINTING:
+        raise WrongState(
+            f"The job {job.id} is {status_of(job)}. Only a job that is submitting or running can be stopped."
+        )
+    if job.desired.goal is Goal.STOP and job.request_pending:  # repeated before it was seen: still one request
+        return replace(job.desired, trigger_savepoint=trigger_savepoint)
+    return replace(_next(parts, job, Goal.STOP), trigger_savepoint=trigger_savepoint)
+
+
+def _next(parts: Services, job: Job, goal: Goal) -> Desired:
+    return Desired(goal=goal, request_no=job.desired.request_no + 1, requested_ms=parts.now_ms())
+
+
+def overtaken(parts: Services, project_id: str, job_id: int, change: Callable[[Job], Job]) -> Job:
+    """Changes the job as it is now; begun anew as often as somebody else was faster."""
+    for _ in range(PATIENCE):
+        try:
+            return change(parts.jobs.find(project_id, job_id))
+        except StaleJob:
+            continue
+    raise Unavailable(f"The job {job_id} changes too often to be changed now. Try again.")
+
+
+def _ask(parts: Services, project_id: str, job_id: int, wanted: Callable[[Job], Desired]) -> None:
+    """Records what is wanted of the job, and has it looked at soon."""
+    overtaken(parts, project_id, job_id, lambda job: parts.jobs.request(job, wanted(job)))
+    parts.nudge(job_id)
+
+
+def _each(body: JobIds, one: Callable[[int], None], message: str) -> JSONResponse:
+    """Does ``one`` for each id, and answers with one element for each, in their order.
+
+    DLI answers with status 400 when all are refused; its answer to a mixture is not documented. Ours is status 200,
+    where each refused element has ``"is_success": "false"`` and the error.
+    """
+    refusals: dict[int, HeadraceError | None] = {}
+    for job_id in dict.fromkeys(body.job_ids):
+        try:
+            one(job_id)
+        except HeadraceError as error:
+            refusals[job_id] = error
+        else:
+            refusals[job_id] = None
+    if all(refusals.values()):
+        errors = (refusals[job_id] for job_id in body.job_ids)
+        return JSONResponse([error_body(error) for error in errors if error is not None], 400)
+    return JSONResponse([_element(refusals[job_id], message) for job_id in body.job_ids])
+
+
+def _element(error: HeadraceError | None, message: str) -> dict[str, Any]:
+    if error is None:
+        return {"is_success": "true", "message": message}
+    return {"is_success": "false", "message": str(error), **error_body(error)}

@@ -1,0 +1,96 @@
+"""What must hold of a job beyond the shape of each field: at create, at update, and again at run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headrace.api.services import JarCheck, Services
+from headrace.domain.deployment import claim_size, parse_args, parse_log_config, parse_runtime_config
+from headrace.domain.errors import BadField, NotSupported
+from headrace.domain.job import JobSpec
+from headrace.domain.sizing import Shape
+from headrace.objects.artifacts import base_name
+from headrace.store.queues import Queue
+
+GENERAL = "general"
+
+CHANGEABLE_WHILE_ACTIVE = frozenset(
+    {
+        "smn_topic",
+        "restart_when_exception",
+        "resume_checkpoint",
+        "resume_max_num",
+        "checkpoint_path",
+        "obs_bucket",
+        "name",
+        "desc",
+    }
+)
+"""The six that DLI names for running jobs, and the two that its console edits in any state."""
+
+
+def check_job(services: Services, project_id: str, spec: JobSpec) -> Shape:
+    """Refuses a definition that could not run; returns its shape.
+
+    Raises:
+        BadField, NotSupported, EngineUnknown, BadJar: the definition is wrong.
+        BucketNotFound, QueueNotFound, PackageNotFound, ObjectNotFound: it names what does not exist.
+    """
+    if spec.feature == "custom" or spec.image:
+        raise NotSupported(
+            "feature=custom and image: custom images need containers, which Headrace does not run. Leave image empty, "
+            "set feature to basic, and choose the engine with flink_version."
+        )
+    options = parse_runtime_config(spec.runtime_config)
+    services.refused_options(options)
+    parse_args(spec.entrypoint_args)
+    parse_log_config(spec.flink_log_config)
+    shape = claim_size(spec, services.settings.memory_per_cu_mb)
+    _refuse_same_names(spec)
+    engine = services.resolve_engine(spec.flink_version)
+    check_bucket(services, spec)
+    if spec.queue_name:
+        general_queue(services, project_id, spec.queue_name)
+    _check_files(services, project_id, spec, engine)
+    return shape
+
+
+def check_bucket(services: Services, spec: JobSpec) -> None:
+    """The bucket for logs, checkpoints and savepoints; raises BadField, BucketNotFound."""
+    if spec.obs_bucket:
+        services.objects.require_bucket(spec.obs_bucket)
+    for field in ("checkpoint_enabled", "log_enabled"):
+        if getattr(spec, field) and not spec.obs_bucket:
+            raise BadField("obs_bucket", spec.obs_bucket, f"must name a bucket when {field} is true")
+
+
+def general_queue(services: Services, project_id: str, name: str) -> Queue:
+    """The queue, if it can run JAR jobs; raises QueueNotFound, BadField."""
+    queue = services.queues.find(project_id, name)
+    if queue.queue_type != GENERAL:
+        raise BadField(
+            "queue_name", name, f"is a queue of type {queue.queue_type}; a JAR job needs one of type general"
+        )
+    return queue
+
+
+def _refuse_same_names(spec: JobSpec) -> None:
+    """Files lie side by side under their base names, on the class path and in ``userData``."""
+    jars = (*((spec.entrypoint,) if spec.entrypoint else ()), *spec.dependency_jars)
+    for field, references in (("dependency_jars", jars), ("dependency_files", spec.dependency_files)):
+        names = [base_name(reference) for reference in references]
+        for reference, name in zip(references, names, strict=True):
+            if names.count(name) > 1:
+                raise BadField(field, reference, f"another file of the job is named {name} too; rename one of them")
+
+
+def _check_files(services: Services, project_id: str, spec: JobSpec, engine: str) -> None:
+    def locate(reference: str, field: str) -> Path:
+        return services.artifacts.locate(project_id, reference, field)
+
+    entrypoint = locate(spec.entrypoint, "entrypoint") if spec.entrypoint else None
+    jars = tuple(locate(reference, "dependency_jars") for reference in spec.dependency_jars)
+    for reference in spec.dependency_files:
+        locate(reference, "dependency_files")
+    if entrypoint is not None:
+        services.check_jar(JarCheck(entrypoint, spec.entrypoint, jars, spec.main_class, engine))

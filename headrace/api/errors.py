@@ -1,0 +1,101 @@
+"""The one table of errors: type -> HTTP status and DLI code; and how an error is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from headrace.domain import errors
+from headrace.domain.errors import BadField, HeadraceError, MalformedBody, RouteNotFound
+
+# Error type -> (HTTP status, DLI code). The codes are those of dli-contract §6; where DLI tells none, our choice stands
+# in docs/compatibility.md. Types that only group others have a row as well, for those that come later.
+TABLE: Mapping[type[HeadraceError], tuple[int, str]] = {
+    errors.Refused: (400, "DLI.0001"),
+    errors.BadField: (400, "DLI.0001"),
+    errors.MalformedBody: (400, "DLI.0001"),
+    errors.BodyTooLarge: (413, "DLI.0009"),
+    errors.NotSupported: (400, "DLI.0007"),
+    errors.NameTaken: (400, "DLI.0006"),
+    errors.WrongState: (400, "DLI.0007"),
+    errors.NoQueueSelected: (400, "DLI.13024"),
+    errors.NeverFits: (400, "DLI.0009"),
+    errors.JobNotFound: (400, "DLI.16001"),
+    errors.QueueNotFound: (400, "DLI.0002"),
+    errors.QueueInUse: (400, "DLI.0007"),
+    errors.PackageNotFound: (400, "DLI.12002"),
+    errors.ObjectNotFound: (400, "DLI.12002"),
+    errors.BucketNotFound: (400, "DLI.11016"),
+    errors.BadJar: (400, "DLI.0001"),
+    errors.NoSavepoint: (400, "DLI.0007"),
+    errors.EngineUnknown: (400, "DLI.0001"),
+    errors.EngineInUse: (400, "DLI.0007"),
+    errors.NotAuthenticated: (401, "DLI.0013"),
+    errors.NotAuthorised: (403, "DLI.0016"),
+    errors.RouteNotFound: (404, "DLI.0023"),
+    errors.Unavailable: (503, "DLI.0999"),
+    errors.EngineBroken: (503, "DLI.0999"),
+    errors.HomeUnusable: (503, "DLI.0999"),
+}
+
+
+def error_body(error: HeadraceError) -> dict[str, str]:
+    """DLI's body of one error."""
+    return {"error_code": TABLE[type(error)][1], "error_msg": str(error)}
+
+
+def answer(error: Exception) -> Response:
+    """The response that tells of an error, whatever it is."""
+    match error:
+        case HeadraceError():
+            return JSONResponse(error_body(error), TABLE[type(error)][0])
+        case RequestValidationError():
+            return answer(_bad_field(error.errors()))
+        case HTTPException(status_code=404):
+            return answer(RouteNotFound("There is no such path. See docs/compatibility.md for all routes."))
+        case HTTPException(status_code=405):
+            body = {"error_code": "DLI.0023", "error_msg": "This path does not have this method."}
+            return JSONResponse(body, 405, headers=error.headers)
+        case HTTPException(status_code=400):
+            return answer(MalformedBody("The format of message is error: the body is not valid JSON."))
+        case ClientDisconnect():
+            return answer(MalformedBody("The connection ended before the request did; nothing was stored."))
+        case _:
+            body = {
+                "error_code": "DLI.0999",
+                "error_msg": "Server-side error. The server's log tells the cause under this answer's X-Request-Id.",
+            }
+            return JSONResponse(body, 500)
+
+
+_REMEDIES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field; see docs/compatibility.md",
+    "bool_type": "must be true or false, not text or a number",
+    "int_type": "must be an integer of JSON, not text, true or false",
+    "float_type": "must be a number of JSON",
+    "string_type": "must be text",
+    "list_type": "must be an array",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+
+
+def _bad_field(found: Sequence[Mapping[str, Any]]) -> HeadraceError:
+    """The first thing that is wrong, as Headrace says it."""
+    first = found[0]
+    if first["type"] == "json_invalid":
+        where = first["loc"][-1]
+        return MalformedBody(f"The format of message is error: the body is not valid JSON near character {where}.")
+    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    if not place:
+        return MalformedBody("The body must be a JSON object, sent as Content-Type: application/json.")
+    remedy = _REMEDIES.get(first["type"]) or str(first["msg"]).replace("Input should be", "must be").replace(
+        "Value error, ", ""
+    )
+    return BadField(".".join(place), None if first["type"] == "missing" else first["input"], remedy)

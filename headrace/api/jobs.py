@@ -1,0 +1,154 @@
+"""Jobs: create, update, list, show, delete, and the history of one."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.api.auth import Signed
+from headrace.api.batches import delete_job, overtaken
+from headrace.api.checks import CHANGEABLE_WHILE_ACTIVE, check_bucket, check_job
+from headrace.api.details import details, listed_details, summary
+from headrace.api.services import Parts
+from headrace.api.wire import JOB_TYPES, STATUS_WORDS, CreateJob, UpdateJob, status_of, status_word
+from headrace.domain.errors import BadField, WrongState
+from headrace.domain.job import AT_REST, Job, JobSpec
+from headrace.store.jobs import JobFilter
+
+router = APIRouter()
+
+
+@router.post("/v1.0/{project_id}/streaming/flink-jobs")
+def create(body: CreateJob, caller: Signed, parts: Parts) -> dict[str, Any]:
+    """Stores a draft; nothing runs."""
+    spec = body.applied(JobSpec(name=body.name))
+    check_job(parts, caller.project_id, spec)
+    tags = [(tag.key, tag.value) for tag in body.tags or ()]
+    job = parts.jobs.create(caller.project_id, spec, tags=tags, user_name=caller.user_name, now_ms=parts.now_ms())
+    return {
+        "is_success": "true",
+        "message": "A Flink job is created successfully.",
+        "job": {"job_id": job.id, "status_name": status_of(job), "status_desc": job.record.note},
+    }
+
+
+@router.put("/v1.0/{project_id}/streaming/flink-jobs/{job_id}")
+def update(job_id: int, body: UpdateJob, caller: Signed, parts: Parts) -> dict[str, Any]:
+    """Changes what is given; a job that is not at rest takes few changes."""
+
+    def change(job: Job) -> Job:
+        spec = body.applied(job.spec)
+        if job.record.phase in AT_REST and not job.request_pending:
+            check_job(parts, caller.project_id, spec)
+        else:
+            _check_active(job, spec)
+            check_bucket(parts, spec)
+        return parts.jobs.respec(job, spec, now_ms=parts.now_ms())
+
+    job = overtaken(parts, caller.project_id, job_id, change)
+    return {
+        "is_success": "true",
+        "message": "The Flink job is updated successfully.",
+        "job": {"update_time": job.updated_ms},
+    }
+
+
+class ListQuery(BaseModel):
+    """Query of the list (dli-contract §1.5); an unknown parameter is refused, as it may be a filter."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job_type: str = ""
+    status: str = ""
+    queue_name: str = ""
+    order: Literal["asc", "desc"] = "desc"
+    limit: Annotated[int, Field(ge=0, le=100)] = 10
+    offset: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    name: Annotated[str, Field(max_length=57)] = ""
+    show_detail: bool = False
+    user_name: str = ""
+    tags: str = ""
+    root_job_id: int = -1
+    sys_enterprise_project_name: str = ""
+
+
+@router.get("/v1.0/{project_id}/streaming/jobs")
+def list_jobs(query: Annotated[ListQuery, Query()], caller: Signed, parts: Parts) -> dict[str, Any]:
+    """One page of the project's jobs; ``total_count`` is the number of all matches."""
+    for field, value, known in (("status", query.status, STATUS_WORDS), ("job_type", query.job_type, JOB_TYPES)):
+        if value and value not in known:
+            raise BadField(field, value, f"must be one of {', '.join(known)}")
+    wanted = JobFilter(
+        matches=(lambda job: status_of(job) == query.status) if query.status else None,
+        queue_name=query.queue_name.lower() or None,
+        name_part=query.name or None,
+        user_name=query.user_name or None,
+        tags=_tags(query.tags),
+        newest_first=query.order == "desc",
+    )
+    total, page = 0, list[Job]()
+    if query.job_type in ("", "flink_jar_job") and query.root_job_id == -1:  # there are no others here
+        total, page = parts.jobs.search(caller.project_id, wanted, limit=query.limit, offset=query.offset)
+    now = parts.now_ms()
+    return {
+        "is_success": "true",
+        "message": "Jobs are successfully listed.",
+        "job_list": {
+            "total_count": total,
+            "jobs": [listed_details(job) if query.show_detail else summary(job, now) for job in page],
+        },
+    }
+
+
+@router.get("/v1.0/{project_id}/streaming/jobs/{job_id}")
+def show(job_id: int, caller: Signed, parts: Parts) -> dict[str, Any]:
+    """The job's details."""
+    job = parts.jobs.find(caller.project_id, job_id)
+    return {"is_success": "true", "message": "Job detail query succeeds.", "job_detail": details(job, parts.now_ms())}
+
+
+@router.delete("/v1.0/{project_id}/streaming/jobs/{job_id}")
+def delete(job_id: int, caller: Signed, parts: Parts) -> dict[str, Any]:
+    """Deletes the job in whatever state; it is gone at once, its processes soon."""
+    delete_job(parts, caller.project_id, job_id)
+    return {"is_success": "true", "message": "The job is successfully deleted."}
+
+
+@router.get("/headrace/v1/{project_id}/jobs/{job_id}/history")
+def history(job_id: int, caller: Signed, parts: Parts) -> dict[str, Any]:
+    """All recorded moves of the job, oldest first. Ours only."""
+    job = parts.jobs.find(caller.project_id, job_id)
+    moves = [
+        {
+            "at_ms": entry.at_ms,
+            "attempt": entry.attempt,
+            "phase": entry.phase,
+            "status": status_word(entry.phase, entry.outcome),
+            "status_desc": entry.note,
+        }
+        for entry in parts.jobs.history(job.id)
+    ]
+    return {"job_id": job.id, "moves": moves}
+
+
+def _check_active(job: Job, spec: JobSpec) -> None:
+    for field in (field.name for field in fields(JobSpec)):
+        if getattr(spec, field) != getattr(job.spec, field) and field not in CHANGEABLE_WHILE_ACTIVE:
+            raise WrongState(
+                f"{field}: cannot be changed while the job is {status_of(job)}. Stop the job first; until then only "
+                f"{', '.join(sorted(CHANGEABLE_WHILE_ACTIVE))} may change."
+            )
+
+
+def _tags(text: str) -> tuple[tuple[str, str], ...]:
+    """``k=v,k2=v2``; a key may hold "=", a value may not."""
+    pairs = []
+    for part in text.split(",") if text else ():
+        key, equals, value = part.rpartition("=")
+        if not equals or not key:
+            raise BadField("tags", text, "must be key=value pairs with commas between them, such as a=1,b=2")
+        pairs.append((key, value))
+    return tuple(pairs)

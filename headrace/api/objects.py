@@ -1,0 +1,70 @@
+"""Buckets and objects: ours only, in place of the object storage that DLI's users have beside DLI."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import StreamingResponse
+
+from headrace.api.auth import Signed
+from headrace.api.services import Parts
+
+router = APIRouter(prefix="/headrace/v1/{project_id}")
+
+
+@router.get("/buckets")
+def buckets(caller: Signed, parts: Parts) -> dict[str, Any]:
+    """Names of all buckets. Buckets are the server's, not a project's."""
+    del caller
+    return {"buckets": parts.objects.buckets()}
+
+
+@router.put("/buckets/{bucket}", status_code=201)
+def create_bucket(bucket: str, caller: Signed, parts: Parts) -> dict[str, Any]:
+    """Creates a bucket; DLI.0006 if it exists."""
+    del caller
+    parts.objects.create_bucket(bucket)
+    return {"bucket": bucket}
+
+
+class ListQuery(BaseModel):
+    """Query of the list; ``after`` is the last key of the page before."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prefix: Annotated[str, Field(max_length=1024)] = ""
+    after: Annotated[str, Field(max_length=1024)] = ""
+    limit: Annotated[int, Field(ge=1, le=10000)] = 1000
+
+
+@router.get("/objects/{bucket}")
+def list_objects(bucket: str, query: Annotated[ListQuery, Query()], caller: Signed, parts: Parts) -> dict[str, Any]:
+    """One page of a bucket's objects, by key; ``more`` says whether there is another."""
+    del caller
+    later = (info for info in parts.objects.listing(bucket, query.prefix) if info.key > query.after)
+    page = list(islice(later, query.limit + 1))
+    objects = [
+        {"key": info.key, "size": info.size, "last_modified_ms": info.modified_ms} for info in page[: query.limit]
+    ]
+    return {"bucket": bucket, "objects": objects, "more": len(page) > query.limit}
+
+
+@router.put("/objects/{bucket}/{key:path}", status_code=201)
+async def put(bucket: str, key: str, request: Request, caller: Signed, parts: Parts) -> dict[str, Any]:
+    """Stores the body as an object, whole or not at all; never all of it in memory."""
+    del caller
+    limit = parts.settings.max_object_mb * 1024 * 1024
+    size = await parts.objects.put_stream(bucket, key, request.stream(), limit)
+    return {"bucket": bucket, "key": key, "size": size}
+
+
+@router.get("/objects/{bucket}/{key:path}")
+def get(bucket: str, key: str, caller: Signed, parts: Parts) -> StreamingResponse:
+    """The object's bytes."""
+    del caller
+    size = parts.objects.head(bucket, key).size
+    content = parts.objects.get_stream(bucket, key)
+    return StreamingResponse(content, media_type="application/octet-stream", headers={"Content-Length": str(size)})

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from headrace.api import signing
+from headrace.api.app import create_app
+from headrace.api.services import AccessKey, JarCheck, Services
+from headrace.domain.errors import BadField
+from headrace.domain.job import Job, Phase
+from headrace.flink import catalog, preflight
+from headrace.objects.artifacts import ArtifactResolver
+from headrace.objects.folder import ObjectStore
+from headrace.objects.packages import PackageFiles
+from headrace.runtimes.base import Records, Runtime
+from headrace.settings import Settings
+from headrace.store.database import Database
+from headrace.store.jobs import JobStore
+from headrace.store.packages import PackageStore
+from headrace.store.queues import QueueStore
+
+PROJECT = "0123456789abcdef0123456789abcdef"
+OTHER = "fedcba9876543210fedcba9876543210"
+GOLDEN = Path(__file__).with_name("golden")
+MAIN = "org.apache.flink.examples.streaming.JavaQueueStream"
+
+
+class ReadRuntime:
+    """The two questions that the API asks of a runtime."""
+
+    def __init__(self) -> None:
+        self.graphs: dict[str, dict[str, Any]] = {}
+        self.counted: dict[str, Records] = {}
+
+    def execution_graph(self, name: str) -> dict[str, Any] | None:
+        return self.graphs.get(name)
+
+    def records(self, name: str) -> Records | None:
+        return self.counted.get(name)
+
+
+class Keys(dict[str, AccessKey]):
+    def find(self, access_key: str) -> AccessKey | None:
+        return self.get(access_key)
+
+
+class Clock:
+    """Time stands still until it is set."""
+
+    ms = 1_790_000_000_000
+
+    def __call__(self) -> int:
+        return self.ms
+
+
+def class_file(name: str) -> bytes:
+    """A class with nothing but ``public static void main(String[])``."""
+
+    def utf8(value: str) -> bytes:
+        return b"\x01" + struct.pack(">H", len(value)) + value.encode()
+
+    pool = [
+        utf8(name.replace(".", "/")),
+        b"\x07" + struct.pack(">H", 1),
+        utf8("java/lang/Object"),
+        b"\x07" + struct.pack(">H", 3),
+        utf8("main"),
+        utf8("([Ljava/lang/String;)V"),
+    ]
+    head = struct.pack(">IHHH", 0xCAFEBABE, 0, 52, len(pool) + 1) + b"".join(pool)
+    return head + struct.pack(">HHHHHHHHHHH", 0x21, 2, 4, 0, 0, 1, 0x9, 5, 6, 0, 0)
+
+
+def write_jar(path: Path, *classes: str, main: str = "") -> Path:
+    with zipfile.ZipFile(path, "w") as jar:
+        jar.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\r\n" + (f"Main-Class: {main}\r\n" if main else ""))
+        for name in classes:
+            jar.writestr(name.replace(".", "/") + ".class", class_file(name))
+    return path
+
+
+def check_jar(check: JarCheck) -> None:
+    jars = [preflight.inspect(path) for path in (check.entrypoint, *check.dependency_jars)]
+    preflight.check_main_class(jars, check.main_class)
+
+
+def refuse(options: Mapping[str, str]) -> None:
+    if "rest.port" in options:
+        raise BadField("runtime_config.rest.port", options["rest.port"], "Headrace sets it itself; leave it out")
+
+
+class Stand:
+    """The application over a real store, and a client that signs."""
+
+    def __init__(self, home: Path, settings: Settings) -> None:
+        self.home = home
+        self.clock = Clock()
+        self.runtime = ReadRuntime()
+        self.nudged: list[int] = []
+        self.database = Database(home / "db.sqlite")
+        objects, files = ObjectStore(home / "objects"), PackageFiles(home / "packages")
+        packages = PackageStore(self.database)
+        self.keys = Keys()
+        for access_key, project in (("AK", PROJECT), ("OTHER", OTHER)):
+            self.keys[access_key] = AccessKey(access_key, f"secret of {access_key}", project, "tester")
+        self.services = Services(
+            settings=settings,
+            jobs=JobStore(self.database),
+            queues=QueueStore(self.database),
+            packages=packages,
+            package_files=files,
+            objects=objects,
+            artifacts=ArtifactResolver(objects, files, packages.object_key),
+            runtime=cast("Runtime", self.runtime),
+            access=self.keys,
+            nudge=self.nudged.append,
+            resolve_engine=lambda asked: catalog.resolve(asked, aliases={"1.12": "1.17"}),
+            check_jar=check_jar,
+            refused_options=refuse,
+            memory_capacity_mb=lambda: 64 * 1024,
+            now_ms=self.clock,
+        )
+        self.app = create_app(self.services)
+        self.client = TestClient(self.app)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content: bytes | None = None,
+        content_type: str = "application/json",
+        ak: str = "AK",
+        secret: str | None = None,
+        at_ms: int | None = None,
+        unsigned: bool = False,
+    ) -> Any:
+        """A signed request; ``path`` as on the wire, ``{p}`` is the project."""
+        path = path.replace("{p}", PROJECT)
+        data = content if content is not None else b"" if body is None else json.dumps(body).encode()
+        at = datetime.fromtimestamp((at_ms or self.clock()) / 1000, UTC)
+        headers = {"host": "testserver", "content-type": content_type, "x-sdk-date": signing.timestamp(at)}
+        if content_type != "application/json":
+            headers["x-sdk-content-sha256"] = signing.UNSIGNED
+        target, _, query = path.partition("?")
+        request = signing.SignedRequest(method, target, query, list(headers.items()), sha256(data).hexdigest())
+        if not unsigned:
+            headers["authorization"] = signing.sign(request, ak, secret or f"secret of {ak}")
+        return self.client.request(method, path, content=data, headers=headers)
+
+    def ok(self, method: str, path: str, body: Any = None, status: int = 200, **options: Any) -> Any:
+        """The body of an answer that must have this status."""
+        answer = self.send(method, path, body, **options)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    def refused(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str, str]:
+        """(status, code, message) of a refusal."""
+        answer = self.send(method, path, body, **options)
+        assert set(answer.json()) == {"error_code", "error_msg"}
+        assert len(answer.headers["X-Request-Id"]) == 32
+        return answer.status_code, answer.json()["error_code"], answer.json()["error_msg"]
+
+    def put_object(self, bucket: str, key: str, content: bytes) -> None:
+        path = f"/headrace/v1/{{p}}/objects/{bucket}/{key}"
+        self.ok("PUT", path, content=content, content_type="application/octet-stream", status=201)
+
+    def jar(self, *classes: str, main: str = "") -> bytes:
+        """A JAR with these classes, each with a main()."""
+        return write_jar(self.home / "made.jar", *classes, main=main).read_bytes()
+
+    def create(self, **fields: Any) -> int:
+        body = {"name": "job", "queue_name": "q", "entrypoint": "obs://b/app.jar", **fields}
+        return int(self.ok("POST", "/v1.0/{p}/streaming/flink-jobs", body)["job"]["job_id"])
+
+    def show(self, job_id: int) -> Any:
+        return self.ok("GET", f"/v1.0/{{p}}/streaming/jobs/{job_id}")["job_detail"]
+
+    def run(self, *job_ids: int, **more: Any) -> Any:
+        return self.send("POST", "/v1.0/{p}/streaming/jobs/run", {"job_ids": list(job_ids), **more})
+
+    def stop(self, *job_ids: int, **more: Any) -> Any:
+        return self.send("POST", "/v1.0/{p}/streaming/jobs/stop", {"job_ids": list(job_ids), **more})
+
+    def job(self, job_id: int) -> Job:
+        return self.services.jobs.get(job_id)
+
+    def move(self, job_id: int, *phases: Phase, **record: Any) -> None:
+        """What the reconciler would record: every request is taken up."""
+        for phase in phases:
+            job = self.job(job_id)
+            attempt = job.record.attempt + (phase is Phase.PREPARING)
+            changed = job.record.evolve(phase=phase, attempt=attempt, request_seen=job.desired.request_no, **record)
+            self.services.jobs.move(job, changed, now_ms=self.clock())
+
+    def bring(self, job_id: int, phase: Phase, **record: Any) -> None:
+        """Moves a fresh job to where ``phase`` can be."""
+        live = (Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING)
+        way = live[: live.index(phase) + 1] if phase in live else () if phase is Phase.DRAFT else (*live, phase)
+        if way:
+            assert self.run(job_id).status_code == 200
+            self.move(job_id, *way[:-1])
+            self.move(job_id, way[-1], **record)
+
+    def rows(self) -> dict[str, int]:
+        """How much of everything there is."""
+        tables = ("jobs", "queues", "packages", "job_history", "deployments", "grants", "outbox")
+        with self.database.read() as connection:
+            counts = {
+                name: int(connection.execute(text(f"SELECT COUNT(*) FROM {name}")).scalar_one()) for name in tables
+            }
+        return {**counts, "files": sum(path.is_file() for path in (self.home / "packages").rglob("*"))}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path, max_body_kb=64, max_object_mb=2)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database, made once: migrations take longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "db.sqlite"
+    Database(path).close()
+    return path
+
+
+@pytest.fixture
+def bare(tmp_path: Path, settings: Settings, migrated: Path) -> Iterator[Stand]:
+    """An empty server."""
+    shutil.copyfile(migrated, tmp_path / "db.sqlite")
+    stand = Stand(tmp_path, settings)
+    yield stand
+    stand.client.close()
+    stand.database.close()
+
+
+@pytest.fixture
+def stand(bare: Stand) -> Stand:
+    """A server with a bucket ``b`` that holds ``app.jar`` and ``data.txt``, and a general queue ``q`` of 16 CUs."""
+    bare.ok("PUT", "/headrace/v1/{p}/buckets/b", status=201)
+    bare.put_object("b", "app.jar", bare.jar(MAIN, "a.B", main=MAIN))
+    bare.put_object("b", "data.txt", b"data")
+    bare.ok("POST", "/v1.0/{p}/queues", {"queue_name": "q", "queue_type": "general", "cu_count": 16})
+    return bare
+
+
+@pytest.fixture
+def golden() -> Any:
+    """Compares a body with ``golden/<name>.json``; with HEADRACE_WRITE_GOLDEN=1 it is written instead."""
+
+    def check(name: str, body: Any) -> None:
+        file = GOLDEN / f"{name}.json"
+        if os.environ.get("HEADRACE_WRITE_GOLDEN"):
+            file.write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        expected = json.loads(file.read_text(encoding="utf-8"))
+        assert json.dumps(body, indent=1) == json.dumps(expected, indent=1)  # 1, 1.0 and true are three things
+
+    return check
