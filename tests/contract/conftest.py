@@ -1,0 +1,117 @@
+"""The registry of runtimes that must keep the contract: a new one is a factory and a line in ``RUNTIMES``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from headrace.domain.deployment import DeploymentPlan
+from headrace.domain.observation import DeploymentView, PreparationState
+from headrace.domain.sizing import Shape
+from headrace.runtimes.base import Runtime
+from headrace.runtimes.fake import FakeRuntime
+
+
+@dataclass(frozen=True)
+class Case:
+    """One runtime under test.
+
+    Attributes:
+        runtime: it.
+        plan: the plan of a deployment ``job-{id}-{attempt}`` that runs until it is told to stop, and has state.
+        jobmanagers: the truth, not the runtime's view: how many JobManagers of this name live now.
+        savepoint_dir: a folder that savepoints can be written to.
+        savepoints_refused: while entered, savepoints into the yielded folder fail.
+        limit_s: how long anything may take; generous.
+        pause_s: between two looks.
+    """
+
+    runtime: Runtime
+    plan: Callable[[str], DeploymentPlan]
+    jobmanagers: Callable[[str], int]
+    savepoint_dir: str
+    savepoints_refused: Callable[[], AbstractContextManager[str]]
+    limit_s: float = 30.0
+    pause_s: float = 0.0
+
+    def prepared(self, name: str) -> DeploymentPlan:
+        """Prepares the deployment, and waits until it is ready to be started."""
+        plan = self.plan(name)
+        self.runtime.prepare(plan)
+        self._until(lambda: self.runtime.preparation(name).state is PreparationState.READY, f"{name} is prepared")
+        return plan
+
+    def running(self, name: str) -> DeploymentPlan:
+        """Prepares and starts the deployment, and waits until its tasks run."""
+        plan = self.prepared(name)
+        self.runtime.deploy(plan)
+        self.reach(name, lambda view: view.flink is not None and view.flink.tasks_running)
+        return plan
+
+    def reach(self, name: str, wanted: Callable[[DeploymentView], bool], stop_id: int = 0) -> DeploymentView:
+        """Looks at the deployment until it is as wanted."""
+        views = [DeploymentView()]
+
+        def reached() -> bool:
+            views[0] = self.runtime.observe(name, stop_id)
+            return wanted(views[0])
+
+        self._until(reached, f"{name} is as wanted; last seen", views)
+        return views[0]
+
+    def _until(self, condition: Callable[[], bool], what: str, last: object = "") -> None:
+        deadline = time.monotonic() + self.limit_s
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"not within {self.limit_s} s: {what} {last}")
+            threading.Event().wait(self.pause_s)
+
+
+Factory = Callable[[Path], AbstractContextManager[Case]]
+
+
+@contextmanager
+def fake(_folder: Path, lag: int = 0) -> Iterator[Case]:
+    runtime = FakeRuntime(lag)
+
+    def plan(name: str) -> DeploymentPlan:
+        _, job_id, attempt = name.split("-")
+        shape = Shape(1.0, 4096, 1.0, 4096, taskmanagers=1, slots=1, parallelism=1, cu_milli=2000)
+        return DeploymentPlan(name, int(job_id), int(attempt), "job", "1.20.5", shape, "obs://b/a.jar")
+
+    def jobmanagers(name: str) -> int:
+        return runtime.starts(name) if name in runtime.live() else 0
+
+    @contextmanager
+    def savepoints_refused() -> Iterator[str]:
+        runtime.refuse_savepoints("no space left")
+        yield "fake://refused"
+        runtime.refuse_savepoints("")
+
+    yield Case(runtime, plan, jobmanagers, "fake://savepoints", savepoints_refused)
+
+
+@contextmanager
+def lagging(folder: Path) -> Iterator[Case]:
+    with fake(folder, lag=3) as case:
+        yield case
+
+
+RUNTIMES: dict[str, tuple[Factory, tuple[pytest.MarkDecorator, ...]]] = {
+    "fake": (fake, ()),
+    "fake-lagging": (lagging, ()),
+}
+"""Id -> (factory, marks)."""
+
+
+@pytest.fixture(params=[pytest.param(factory, id=name, marks=marks) for name, (factory, marks) in RUNTIMES.items()])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    with cast("Factory", request.param)(tmp_path) as made:
+        yield made

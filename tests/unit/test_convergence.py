@@ -1,0 +1,474 @@
+"""Whatever calls are lost and whatever dies, with a fresh reconciler each tick: it ends where asked.
+
+Real stores on SQLite, the fake runtime with a lagging view, and all that can happen in any order. What must never be
+is checked after each step; where it must end, whenever the faults end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import event, select
+
+from headrace.control.driver import Driver
+from headrace.control.reconciler import Reconciler
+from headrace.control.scheduler import Scheduler
+from headrace.domain.deployment import DeploymentPlan, plan
+from headrace.domain.errors import JobNotFound, Unavailable
+from headrace.domain.job import AT_REST, LIVE, Desired, Goal, Job, JobSpec, Phase, deployment_name
+from headrace.domain.lifecycle import Decision, Wait
+from headrace.runtimes.fake import FakeRuntime, Lost
+from headrace.store.database import Database
+from headrace.store.jobs import HistoryEntry, JobStore, StaleJob, shown_phase
+from headrace.store.queues import Queue, QueueStore
+from headrace.store.schema import deployments, grants, metadata, queues
+
+EXAMPLES = int(os.environ.get("HEADRACE_TEST_EXAMPLES", "60"))
+"""More of them for a deeper search: HEADRACE_TEST_EXAMPLES=2000."""
+
+PATIENCE = {Phase.STARTING: 300.0, Phase.SAVEPOINTING: 600.0, Phase.CANCELING: 30.0}
+MEMORY_MB = 5 * 4096
+JOBS = (
+    JobSpec("quiet", queue_name="wide", entrypoint="obs://b/a.jar"),
+    JobSpec("small", queue_name="wide", entrypoint="obs://b/a.jar", smn_topic="alarm", obs_bucket="b"),
+    JobSpec("large", queue_name="wide", entrypoint="obs://b/a.jar", smn_topic="alarm", cu_number=4, parallel_number=3),
+    JobSpec("other", queue_name="narrow", entrypoint="obs://b/a.jar", smn_topic="alarm"),
+)
+QUEUES = {"wide": 4000, "narrow": 2000}
+CALLS = ("prepare", "preparation", "deploy", "observe", "stop_with_savepoint", "cancel", "remove", "remains", "erase")
+STOPPABLE = frozenset({Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.STOP_FAILED})
+ENDED = frozenset({Phase.FINISHED, Phase.FAILED, Phase.SUBMIT_FAILED})
+MOVES = {
+    **{phase: {Phase.PREPARING, Phase.DELETED} for phase in AT_REST},
+    Phase.PREPARING: {Phase.WAITING, Phase.CANCELING, Phase.CLEARING},
+    Phase.WAITING: {Phase.STARTING, Phase.CANCELING},
+    Phase.STARTING: {Phase.RUNNING, Phase.CANCELING, Phase.CLEARING},
+    Phase.RUNNING: {Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING},
+    Phase.STOP_FAILED: {Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING},
+    Phase.SAVEPOINTING: {Phase.STOP_FAILED, Phase.CANCELING, Phase.CLEARING},
+    Phase.CANCELING: {Phase.STOPPED},
+    Phase.CLEARING: ENDED,
+    Phase.DELETED: set(),
+}
+"""Legal moves; STARTING never goes back to WAITING here, for nobody takes a grant away."""
+
+any_job = st.integers(0, len(JOBS) - 1)
+asked = st.sampled_from(["run", "run", "resume", "stop", "save", "delete"])
+
+
+class World:
+    """The service without its API and its threads, and the people and accidents around it."""
+
+    def __init__(self, database: Database, lag: int = 0) -> None:
+        _wipe(database)
+        self.database = database
+        self.jobs, self.queues = JobStore(database), QueueStore(database)
+        self.runtime = FakeRuntime(lag)
+        self.now_ms = 0
+        self.now_s = 0.0
+        self.step_s = 0.001
+        self.meanwhile: list[Callable[[], None]] = []
+        """What others do between the reading and the writing of the next tick."""
+        self.plans: dict[str, DeploymentPlan] = {}
+        self.refusing = False
+        self.disturbed: set[str] = set()
+        """Deployments that something was done to: how they end is not foreseen."""
+        self.run_requests: Counter[int] = Counter()
+        for name, cu_milli in QUEUES.items():
+            self.queues.create(Queue(0, "p", name, "general", cu_milli))
+        self.ids = [self.jobs.create("p", spec, user_name="u", now_ms=0).id for spec in JOBS]
+
+    # -- the moving parts, fresh each time ------------------------------------------------------------------------
+
+    def scheduler(self) -> Scheduler:
+        return Scheduler(self.queues, lambda: MEMORY_MB, 4096)
+
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            jobs=self.jobs,
+            queues=self.queues,
+            runtime=self.runtime,
+            scheduler=self.scheduler(),
+            planner=self._plan,
+            patience=PATIENCE,
+            monotonic=self._monotonic,
+            now_ms=self._wall_clock,
+        )
+
+    def tick(self, job_id: int) -> Decision | None:
+        if self.refusing:
+            self.disturbed.add(self.jobs.get(job_id).deployment)
+        try:
+            return self.reconciler().tick(job_id).decision
+        except (StaleJob, Unavailable):
+            return None
+
+    def sweep_orphans(self) -> None:
+        with suppress(Unavailable):
+            Driver(self.reconciler(), 1.0).remove_orphans()
+
+    def disturb(self, job_id: int, accident: str) -> None:
+        name = self.jobs.get(job_id).deployment
+        if name in self.runtime.live():
+            getattr(self.runtime, accident)(name)
+            self.disturbed.add(name)
+
+    def _plan(self, job: Job) -> DeploymentPlan:
+        made = plan(job, "1.20.5", 4096)
+        self.plans[made.name] = made
+        self._do_meanwhile()
+        return made
+
+    def _monotonic(self) -> float:
+        self.now_s += self.step_s
+        return self.now_s
+
+    def _wall_clock(self) -> int:
+        self._do_meanwhile()
+        self.now_ms += 1
+        return self.now_ms
+
+    def _do_meanwhile(self) -> None:
+        while self.meanwhile:
+            self.meanwhile.pop()()
+
+    # -- the user, by the API's rules -----------------------------------------------------------------------------
+
+    def ask(self, job_id: int, what: str) -> None:
+        try:
+            job = self.jobs.find("p", job_id)
+        except JobNotFound:
+            return
+        phase = shown_phase(job)
+        if what in ("run", "resume"):
+            if phase in AT_REST and (what == "run" or job.record.savepoint_path):
+                self._request(job, Goal.RUN, resume=what == "resume")
+                self.run_requests[job_id] += 1
+        elif what in ("stop", "save"):
+            save = what == "save"
+            if phase not in STOPPABLE and (phase is not Phase.SAVEPOINTING or save):
+                return
+            if job.desired.goal is Goal.STOP and job.request_pending:
+                self.jobs.request(job, replace(job.desired, trigger_savepoint=save))
+            else:
+                self._request(job, Goal.STOP, save=save)
+        else:
+            self._request(job, Goal.DELETE)
+
+    def _request(self, job: Job, goal: Goal, *, resume: bool = False, save: bool = False) -> None:
+        self.now_ms += 1
+        self.jobs.request(job, Desired(goal, job.desired.request_no + 1, resume, save, self.now_ms))
+
+    # -- what must never be ---------------------------------------------------------------------------------------
+
+    def check_always(self) -> None:
+        with self.database.read() as connection:
+            held = {row.job_id: row for row in connection.execute(select(grants))}
+            capacity = {row.id: row.cu_milli for row in connection.execute(select(queues))}
+            recorded = {(row.job_id, row.attempt) for row in connection.execute(select(deployments))}
+        self._check_deployments(set(held))
+        used = Counter[int]()
+        for row in held.values():
+            used[row.queue_id] += row.cu_milli
+        assert all(used[queue_id] <= capacity[queue_id] for queue_id in capacity)
+        assert sum(row.memory_mb for row in held.values()) <= MEMORY_MB
+        for call, name in self.runtime.log:
+            if call in ("prepare", "deploy"):
+                assert _numbers(name) in recorded  # written down before it was touched
+        notices = Counter((body["job_id"], body["attempt"]) for body in self.jobs.notices())
+        for job_id, spec in zip(self.ids, JOBS, strict=True):
+            self._check_history(job_id, bool(spec.smn_topic), notices)
+
+    def _check_deployments(self, held: set[int]) -> None:
+        live = self.runtime.live()
+        assert max(Counter(_numbers(name)[0] for name in live).values(), default=0) <= 1
+        recorded = self.jobs.live_deployments()
+        assert {_numbers(name) for name in live} <= set(recorded)
+        assert {_numbers(name)[0] for name in live} <= held
+        assert all(self.runtime.starts(name) <= 1 for name in self.plans)
+
+    def _check_history(self, job_id: int, topic: bool, notices: Counter[tuple[int, int]]) -> None:
+        moves = self.jobs.history(job_id)
+        assert moves[0].phase is Phase.DRAFT
+        for before, after in pairwise(moves):
+            assert after.phase in MOVES[before.phase], [entry.phase for entry in moves]
+            begun = after.phase is Phase.PREPARING
+            assert after.attempt == before.attempt + int(begun)
+            if before.phase is Phase.CLEARING:
+                assert after.phase is before.outcome
+        begun_runs = sum(entry.phase is Phase.PREPARING for entry in moves)
+        assert begun_runs <= self.run_requests[job_id]
+        for entry in moves:
+            owed = topic and _of(moves, entry.attempt) & {Phase.FAILED, Phase.SUBMIT_FAILED} != set()
+            assert notices[job_id, entry.attempt] == int(owed)
+
+    # -- where it must end ----------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """The faults end, and everything comes to rest. Only jobs that the store calls unsettled are looked at."""
+        self.runtime.lose_no_more()
+        self.runtime.refuse_savepoints("")
+        self.runtime.refuse_preparation("")
+        self.refusing = False
+        self._do_meanwhile()
+        for name in self.plans:
+            self.runtime.hide(name, hidden=False)
+        quiet = 0
+        for _ in range(200):
+            granted = self.scheduler().run()
+            decisions = [self.tick(job_id) for job_id in self.jobs.unsettled()]
+            calm = not granted and all(isinstance(decision, Wait) for decision in decisions)
+            quiet = quiet + 1 if calm else 0
+            self.check_always()
+            if quiet > self.runtime.lag + 1:
+                break
+        else:
+            pytest.fail(f"it does not settle: {[self.jobs.get(job_id) for job_id in self.ids]}")
+        self.sweep_orphans()
+        self.check_settled()
+
+    def check_settled(self) -> None:
+        jobs = [self.jobs.get(job_id) for job_id in self.ids]
+        running = [job for job in jobs if job.record.phase in (Phase.RUNNING, Phase.STOP_FAILED)]
+        waiting = [job for job in jobs if job.record.phase is Phase.WAITING]
+        for job in jobs:
+            assert not job.request_pending
+            self._check_where_asked(job)
+        assert self.runtime.live() == tuple(sorted(job.deployment for job in running))
+        with self.database.read() as connection:
+            held = set(connection.execute(select(grants.c.job_id)).scalars())
+        assert held == {job.id for job in running}
+        assert self.jobs.live_deployments() == [
+            (job.id, job.record.attempt) for job in jobs if job.record.phase in LIVE
+        ]
+        self._check_first_in_line(waiting, running)
+        self._check_fences(waiting)
+
+    def _check_where_asked(self, job: Job) -> None:
+        phase = job.record.phase
+        moves = _of(self.jobs.history(job.id), job.record.attempt)
+        undisturbed = job.deployment not in self.disturbed
+        match job.desired.goal:
+            case Goal.REST:
+                assert phase is Phase.DRAFT
+            case Goal.DELETE:
+                assert phase is Phase.DELETED
+                assert not self.runtime.remains(job.id)
+            case Goal.RUN:
+                assert phase in {Phase.RUNNING, Phase.WAITING} | (set() if undisturbed else ENDED)
+            case Goal.STOP:
+                assert phase in {Phase.STOPPED} | (set() if undisturbed else ENDED | {Phase.STOP_FAILED})
+                saved = Phase.SAVEPOINTING in moves and job.desired.trigger_savepoint
+                if saved and phase is Phase.STOPPED:
+                    assert f"savepoint-{job.deployment}-" in job.record.savepoint_path
+
+    def _check_first_in_line(self, waiting: list[Job], running: list[Job]) -> None:
+        if waiting:
+            first = min(waiting, key=lambda job: job.desired.requested_ms)
+            used = sum(_cus(job) for job in running if job.spec.queue_name == first.spec.queue_name)
+            fits = used + _cus(first) <= QUEUES[first.spec.queue_name]
+            remembered = sum(_cus(job) for job in running) + _cus(first)
+            assert not (fits and remembered / 1000 * 4096 <= MEMORY_MB)
+
+    def _check_fences(self, waiting: list[Job]) -> None:
+        """A call that was lost and comes after all starts nothing."""
+        yet_to_start = {job.deployment for job in waiting}
+        erased = {job_id for job_id in self.ids if not self.runtime.remains(job_id)}
+        live = self.runtime.live()
+        for name, made in self.plans.items():
+            if name not in yet_to_start and made.job_id not in erased:
+                self.runtime.deploy(made)
+        assert self.runtime.live() == live
+
+
+class Life(RuleBasedStateMachine):
+    database: Database
+
+    @initialize(lag=st.integers(0, 3))
+    def begin(self, lag: int) -> None:
+        self.world = World(self.database, lag)
+
+    @rule(job=any_job, what=asked)
+    def ask(self, job: int, what: str) -> None:
+        self.world.ask(self.world.ids[job], what)
+
+    @rule(job=any_job, what=asked)
+    def ask_in_the_midst_of_a_tick(self, job: int, what: str) -> None:
+        self.world.meanwhile.append(lambda: self.world.ask(self.world.ids[job], what))
+        self.world.tick(self.world.ids[job])
+
+    @rule(job=any_job, times=st.integers(1, 6))
+    def tick(self, job: int, times: int) -> None:
+        for _ in range(times):
+            self.world.tick(self.world.ids[job])
+
+    @rule(times=st.integers(1, 8))
+    def tick_all(self, times: int) -> None:
+        for _ in range(times):
+            self.world.scheduler().run()
+            for job_id in self.world.ids:
+                self.world.tick(job_id)
+
+    @rule(job=any_job)
+    def tick_impatiently(self, job: int) -> None:
+        world = self.world
+        before = world.jobs.get(world.ids[job])
+        world.step_s = 1000.0
+        world.tick(before.id)
+        world.step_s = 0.001
+        world.disturbed.add(before.deployment)
+
+    @rule()
+    def schedule(self) -> None:
+        self.world.scheduler().run()
+
+    @rule()
+    def sweep(self) -> None:
+        self.world.sweep_orphans()
+
+    @rule(job=any_job, accident=st.sampled_from(["kill", "fail", "finish", "freeze"]))
+    def disturb(self, job: int, accident: str) -> None:
+        self.world.disturb(self.world.ids[job], accident)
+
+    @rule(job=any_job, hidden=st.booleans())
+    def hide(self, job: int, hidden: bool) -> None:
+        self.world.runtime.hide(self.world.jobs.get(self.world.ids[job]).deployment, hidden=hidden)
+
+    @rule(call=st.sampled_from([*CALLS, "names"]), part=st.sampled_from(Lost))
+    def lose(self, call: str, part: Lost) -> None:
+        self.world.runtime.lose(call, part)
+
+    @rule(refused=st.booleans())
+    def refuse_savepoints(self, refused: bool) -> None:
+        self._refuse(self.world.runtime.refuse_savepoints, refused)
+
+    @rule(refused=st.booleans())
+    def refuse_preparation(self, refused: bool) -> None:
+        self._refuse(self.world.runtime.refuse_preparation, refused)
+
+    @rule()
+    def settle(self) -> None:
+        self.world.settle()
+
+    @invariant()
+    def never(self) -> None:
+        if hasattr(self, "world"):
+            self.world.check_always()
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.settle()
+
+    def _refuse(self, refuse: Callable[[str], None], refused: bool) -> None:
+        refuse("not now" if refused else "")
+        self.world.refusing = refused
+
+
+def _of(moves: list[HistoryEntry], attempt: int) -> set[Phase]:
+    return {entry.phase for entry in moves if entry.attempt == attempt}
+
+
+def _numbers(name: str) -> tuple[int, int]:
+    _, job_id, attempt = name.split("-")
+    return int(job_id), int(attempt)
+
+
+def _cus(job: Job) -> int:
+    return job.spec.cu_number * 1000
+
+
+def _wipe(database: Database) -> None:
+    with database.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    path: Path = tmp_path_factory.mktemp("convergence") / "headrace.db"
+    made = Database(path)
+    event.listen(made._engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
+    made._engine.dispose()
+    yield made
+    made.close()
+
+
+def test_it_ends_where_asked(database: Database) -> None:
+    class OnThisDatabase(Life):
+        pass
+
+    OnThisDatabase.database = database
+    run_state_machine_as_test(
+        OnThisDatabase,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.parametrize("lag", [0, 3])
+def test_all_jobs_that_fit_run_and_the_others_follow(database: Database, lag: int) -> None:
+    world = World(database, lag)
+    for job_id in world.ids:
+        world.ask(job_id, "run")
+    world.settle()
+    assert _phases(world) == [Phase.RUNNING, Phase.RUNNING, Phase.WAITING, Phase.WAITING]  # CUs, memory
+    quiet, small, large, other = world.ids
+    world.disturb(quiet, "finish")
+    world.disturb(small, "kill")
+    world.settle()
+    assert _phases(world) == [Phase.FINISHED, Phase.FAILED, Phase.RUNNING, Phase.WAITING]
+    assert [notice["job_id"] for notice in world.jobs.notices()] == [small]
+    world.ask(large, "save")
+    world.settle()
+    assert _phases(world) == [Phase.FINISHED, Phase.FAILED, Phase.STOPPED, Phase.RUNNING]
+    world.ask(large, "resume")
+    world.ask(other, "delete")
+    world.settle()
+    assert _phases(world) == [Phase.FINISHED, Phase.FAILED, Phase.RUNNING, Phase.DELETED]
+    restored = world.jobs.get(large).record.restore_path
+    assert f"savepoint-{deployment_name(large, 1)}-" in restored
+    assert world.plans[deployment_name(large, 2)].restore_path == restored
+
+
+def _phases(world: World) -> list[Phase]:
+    return [world.jobs.get(job_id).record.phase for job_id in world.ids]
+
+
+def test_a_delete_is_completed_though_the_server_ends_in_the_middle_of_it(database: Database) -> None:
+    world = World(database)
+    job_id = world.ids[0]
+    world.ask(job_id, "run")
+    world.settle()
+    world.ask(job_id, "delete")
+    while world.jobs.get(job_id).record.phase is not Phase.STOPPED:
+        world.tick(job_id)
+    assert job_id in world.jobs.unsettled()
+    world.settle()
+    assert world.jobs.get(job_id).record.phase is Phase.DELETED
+
+
+def test_a_stop_that_meets_the_end_of_its_job_starts_nothing(database: Database) -> None:
+    world = World(database)
+    job_id = world.ids[0]
+    world.ask(job_id, "run")
+    world.settle()
+    world.disturb(job_id, "finish")
+    world.ask(job_id, "stop")
+    world.settle()
+    assert world.jobs.get(job_id).record.phase is Phase.FINISHED
+    assert world.jobs.get(job_id).record.attempt == 1
