@@ -3,7 +3,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import struct
+import threading
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import uvicorn
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
@@ -256,6 +260,23 @@ def stand(bare: Stand) -> Stand:
     bare.put_object("b", "data.txt", b"data")
     bare.ok("POST", "/v1.0/{p}/queues", {"queue_name": "q", "queue_type": "general", "cu_count": 16})
     return bare
+
+
+@pytest.fixture
+def url(stand: Stand) -> Iterator[str]:
+    """Serves ``stand`` on a real socket, with the real time."""
+    stand.clock.ms = int(time.time() * 1000)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        server = uvicorn.Server(uvicorn.Config(stand.app, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from huaweicloudsdkcore.auth.credentials import BasicCredentials  # type: ignore[import-untyped]
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException  # type: ignore[import-untyped]
 from huaweicloudsdkdli.v1 import DliClient, model  # type: ignore[import-untyped]
@@ -21,21 +16,9 @@ PROJECT = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
-def sdk(stand: Stand) -> Iterator[Any]:
-    stand.clock.ms = int(time.time() * 1000)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        server = uvicorn.Server(uvicorn.Config(stand.app, log_level="warning", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            credentials = BasicCredentials("AK", "secret of AK", PROJECT)
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            yield DliClient.new_builder().with_credentials(credentials).with_endpoints([url]).build()
-        finally:
-            server.should_exit = True
-            thread.join()
+def sdk(url: str) -> Any:
+    credentials = BasicCredentials("AK", "secret of AK", PROJECT)
+    return DliClient.new_builder().with_credentials(credentials).with_endpoints([url]).build()
 
 
 @pytest.mark.filterwarnings("ignore:Method .* is deprecated:DeprecationWarning")  # packages are, in the SDK
