@@ -65,6 +65,5 @@ async def put(bucket: str, key: str, request: Request, caller: Signed, parts: Pa
 def get(bucket: str, key: str, caller: Signed, parts: Parts) -> StreamingResponse:
     """The object's bytes."""
     del caller
-    size = parts.objects.head(bucket, key).size
-    content = parts.objects.get_stream(bucket, key)
+    size, content = parts.objects.get_stream(bucket, key)
     return StreamingResponse(content, media_type="application/octet-stream", headers={"Content-Length": str(size)})

@@ -244,7 +244,7 @@ class JobFields(Wire):
     obs_bucket: Text | None = None
     smn_topic: Topic | None = None
     main_class: ClassName | None = None
-    entrypoint_args: Text | None = None
+    entrypoint_args: Annotated[Text, _up_to(100_000)] | None = None  # Linux: 128 KB for one argument
     restart_when_exception: bool | None = None
     entrypoint: Text | None = None
     dependency_jars: list[Text] | None = None

@@ -30,7 +30,7 @@
         └── HomeUnusable           the home is of a newer version, or another server holds it
 
 A message is one or two sentences for the person who sent the request: what was wrong, with the value, and what to
-do. HTTP numbers and DLI codes are not known here: ``headrace.api.app`` holds the one table.
+do. HTTP numbers and DLI codes are not known here: ``headrace.api.errors`` holds the one table.
 """
 
 from __future__ import annotations

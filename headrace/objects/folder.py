@@ -125,11 +125,18 @@ class ObjectStore:
             await self._store(bucket).put_async(key, counted())
         return size
 
-    def get_stream(self, bucket: str, key: str) -> Iterator[bytes]:
-        """The object's bytes, piece by piece; raises BucketNotFound, ObjectNotFound."""
+    def get_stream(self, bucket: str, key: str) -> tuple[int, Iterator[bytes]]:
+        """(size, bytes piece by piece) of the object as it is now, even if it is replaced meanwhile.
+
+        Raises:
+            BucketNotFound, ObjectNotFound: there is none.
+        """
         self.local_path(bucket, key)
-        stream = self._store(bucket).get(key).stream(min_chunk_size=CHUNK)
-        return (bytes(chunk) for chunk in stream)
+        try:
+            found = self._store(bucket).get(key)
+        except FileNotFoundError as error:
+            raise ObjectNotFound(f"The object {ObjectRef(bucket, key)} has just been deleted.") from error
+        return found.meta["size"], (bytes(chunk) for chunk in found.stream(min_chunk_size=CHUNK))
 
     def listing(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         """Objects whose key begins with ``prefix``, by key; raises BucketNotFound."""

@@ -50,7 +50,10 @@ def test_the_key_is_the_files_path_character_for_character(objects: ObjectStore,
     assert put(objects, key, b"abc", b"de") == 5
     assert (objects.root / "b" / key).read_bytes() == b"abcde"
     assert objects.local_path("b", key).read_bytes() == b"abcde"
-    assert b"".join(objects.get_stream("b", key)) == b"abcde"
+    size, content = objects.get_stream("b", key)
+    put(objects, key, b"replaced")
+    assert (size, b"".join(content)) == (5, b"abcde")
+    put(objects, key, b"abcde")
     assert [info.key for info in objects.listing("b")] == [key]
     assert objects.head("b", key).size == 5
     objects.delete("b", key)
