@@ -33,7 +33,7 @@ from headrace.store.jobs import HistoryEntry, JobStore, StaleJob, shown_phase
 from headrace.store.queues import Queue, QueueStore
 from headrace.store.schema import deployments, grants, metadata, queues
 
-EXAMPLES = int(os.environ.get("HEADRACE_TEST_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("HEADRACE_TEST_EXAMPLES", "50"))
 """More of them for a deeper search: HEADRACE_TEST_EXAMPLES=2000."""
 
 PATIENCE = {Phase.STARTING: 300.0, Phase.SAVEPOINTING: 600.0, Phase.CANCELING: 30.0}
@@ -80,7 +80,7 @@ class World:
         self.meanwhile: list[Callable[[], None]] = []
         """What others do between the reading and the writing of the next tick."""
         self.plans: dict[str, DeploymentPlan] = {}
-        self.refusing = False
+        self.refusing: set[str] = set()
         self.disturbed: set[str] = set()
         """Deployments that something was done to: how they end is not foreseen."""
         self.run_requests: Counter[int] = Counter()
@@ -122,6 +122,10 @@ class World:
         if name in self.runtime.live():
             getattr(self.runtime, accident)(name)
             self.disturbed.add(name)
+
+    def refuse(self, what: str, refused: bool) -> None:
+        getattr(self.runtime, f"refuse_{what}")("not now" if refused else "")
+        (self.refusing.add if refused else self.refusing.discard)(what)
 
     def _plan(self, job: Job) -> DeploymentPlan:
         made = plan(job, "1.20.5", 4096)
@@ -175,7 +179,7 @@ class World:
         with self.database.read() as connection:
             held = {row.job_id: row for row in connection.execute(select(grants))}
             capacity = {row.id: row.cu_milli for row in connection.execute(select(queues))}
-            recorded = {(row.job_id, row.attempt) for row in connection.execute(select(deployments))}
+            written = {(row.job_id, row.attempt) for row in connection.execute(select(deployments))}
         self._check_deployments(set(held))
         used = Counter[int]()
         for row in held.values():
@@ -184,7 +188,7 @@ class World:
         assert sum(row.memory_mb for row in held.values()) <= MEMORY_MB
         for call, name in self.runtime.log:
             if call in ("prepare", "deploy"):
-                assert _numbers(name) in recorded  # written down before it was touched
+                assert _numbers(name) in written  # before it was touched
         notices = Counter((body["job_id"], body["attempt"]) for body in self.jobs.notices())
         for job_id, spec in zip(self.ids, JOBS, strict=True):
             self._check_history(job_id, bool(spec.smn_topic), notices)
@@ -219,7 +223,7 @@ class World:
         self.runtime.lose_no_more()
         self.runtime.refuse_savepoints("")
         self.runtime.refuse_preparation("")
-        self.refusing = False
+        self.refusing.clear()
         self._do_meanwhile()
         for name in self.plans:
             self.runtime.hide(name, hidden=False)
@@ -248,9 +252,8 @@ class World:
         with self.database.read() as connection:
             held = set(connection.execute(select(grants.c.job_id)).scalars())
         assert held == {job.id for job in running}
-        assert self.jobs.live_deployments() == [
-            (job.id, job.record.attempt) for job in jobs if job.record.phase in LIVE
-        ]
+        recorded = {(job.id, job.record.attempt) for job in jobs if job.record.phase in LIVE}
+        assert set(self.jobs.live_deployments()) == recorded
         self._check_first_in_line(waiting, running)
         self._check_fences(waiting)
 
@@ -307,9 +310,11 @@ class Life(RuleBasedStateMachine):
         self.world.meanwhile.append(lambda: self.world.ask(self.world.ids[job], what))
         self.world.tick(self.world.ids[job])
 
-    @rule(job=any_job, times=st.integers(1, 6))
-    def tick(self, job: int, times: int) -> None:
+    @rule(job=any_job, times=st.integers(1, 6), schedule=st.booleans())
+    def tick(self, job: int, times: int, schedule: bool) -> None:
         for _ in range(times):
+            if schedule:
+                self.world.scheduler().run()
             self.world.tick(self.world.ids[job])
 
     @rule(times=st.integers(1, 8))
@@ -329,10 +334,6 @@ class Life(RuleBasedStateMachine):
         world.disturbed.add(before.deployment)
 
     @rule()
-    def schedule(self) -> None:
-        self.world.scheduler().run()
-
-    @rule()
     def sweep(self) -> None:
         self.world.sweep_orphans()
 
@@ -348,13 +349,9 @@ class Life(RuleBasedStateMachine):
     def lose(self, call: str, part: Lost) -> None:
         self.world.runtime.lose(call, part)
 
-    @rule(refused=st.booleans())
-    def refuse_savepoints(self, refused: bool) -> None:
-        self._refuse(self.world.runtime.refuse_savepoints, refused)
-
-    @rule(refused=st.booleans())
-    def refuse_preparation(self, refused: bool) -> None:
-        self._refuse(self.world.runtime.refuse_preparation, refused)
+    @rule(what=st.sampled_from(["savepoints", "preparation"]), refused=st.booleans())
+    def refuse(self, what: str, refused: bool) -> None:
+        self.world.refuse(what, refused)
 
     @rule()
     def settle(self) -> None:
@@ -368,10 +365,6 @@ class Life(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "world"):
             self.world.settle()
-
-    def _refuse(self, refuse: Callable[[str], None], refused: bool) -> None:
-        refuse("not now" if refused else "")
-        self.world.refusing = refused
 
 
 def _of(moves: list[HistoryEntry], attempt: int) -> set[Phase]:

@@ -1,0 +1,585 @@
+"""The stores on a real SQLite file, and what the database itself refuses."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from headrace.domain.errors import JobNotFound, NameTaken, QueueInUse, QueueNotFound
+from headrace.domain.job import (
+    AT_REST,
+    HOLDING,
+    LIVE,
+    Desired,
+    Goal,
+    Job,
+    JobSpec,
+    Phase,
+    Record,
+    ResourceConfig,
+    ResourceSpec,
+)
+from headrace.domain.queue import Claim
+from headrace.store import codec
+from headrace.store.database import Database
+from headrace.store.jobs import JobFilter, JobStore, StaleJob, shown_phase
+from headrace.store.queues import Queue, QueueStore
+from headrace.store.schema import deployments, grants, jobs
+
+SPEC = JobSpec("job", queue_name="wide", entrypoint="obs://b/a.jar")
+
+
+class Stores:
+    def __init__(self, path: Path) -> None:
+        self.database = Database(path)
+        self.jobs, self.queues = JobStore(self.database), QueueStore(self.database)
+        self.queues.create(Queue(0, "p", "wide", "general", 4000))
+
+    def job(self, name: str = "job", phase: Phase = Phase.DRAFT, **changes: object) -> Job:
+        """A job, moved through PREPARING into this phase."""
+        spec = replace(SPEC, name=name, **changes)  # type: ignore[arg-type]
+        job = self.jobs.create("p", spec, user_name="u", now_ms=1)
+        if phase is Phase.DRAFT:
+            return job
+        job = self.jobs.request(job, Desired(Goal.RUN, 1, requested_ms=job.id))
+        record = Record(Phase.PREPARING, attempt=1, request_seen=1)
+        job = self.jobs.move(job, record, now_ms=2)
+        return job if phase is Phase.PREPARING else self.move(job, phase)
+
+    def move(self, job: Job, phase: Phase, note: str = "") -> Job:
+        return self.jobs.move(job, job.record.evolve(phase=phase, note=note), now_ms=3)
+
+    def delete(self, job: Job) -> Job:
+        return self.jobs.request(job, Desired(Goal.DELETE, job.desired.request_no + 1))
+
+    def sql(self, statement: str) -> None:
+        with self.database.write() as connection:
+            connection.execute(text(statement))
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[Stores]:
+    made = Stores(tmp_path / "headrace.db")
+    yield made
+    made.database.close()
+
+
+# -- jobs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_job_is_a_draft_with_a_history(stores: Stores) -> None:
+    job = stores.jobs.create("p", SPEC, tags=[("k", "v")], user_name="u", now_ms=17)
+    assert (job.spec, job.tags, job.user_name, job.created_ms) == (SPEC, (("k", "v"),), "u", 17)
+    assert (job.desired, job.record, job.version) == (Desired(), Record(), 1)
+    assert [entry.phase for entry in stores.jobs.history(job.id)] == [Phase.DRAFT]
+
+
+def test_ids_are_never_used_again(stores: Stores) -> None:
+    first = stores.job("a")
+    stores.sql(f"DELETE FROM job_history WHERE job_id = {first.id}")
+    stores.sql(f"DELETE FROM jobs WHERE id = {first.id}")
+    assert stores.job("b").id > first.id
+
+
+def test_a_job_is_found_in_its_project_until_it_is_deleted(stores: Stores) -> None:
+    job = stores.job()
+    assert stores.jobs.find("p", job.id) == job
+    for project_id, job_id in (("other", job.id), ("p", job.id + 1), ("p", 0), ("p", -1), ("p", 2**63)):
+        with pytest.raises(JobNotFound, match=str(job_id)):
+            stores.jobs.find(project_id, job_id)
+    stores.delete(job)
+    with pytest.raises(JobNotFound):
+        stores.jobs.find("p", job.id)
+    assert stores.jobs.get(job.id).desired.goal is Goal.DELETE
+
+
+def test_a_name_is_unique_in_its_project_and_free_again_after_a_delete(stores: Stores) -> None:
+    job = stores.job("a")
+    other = stores.job("b")
+    with pytest.raises(NameTaken, match="'a'"):
+        stores.job("a")
+    with pytest.raises(NameTaken, match="'a'"):
+        stores.jobs.respec(other, replace(other.spec, name="a"), now_ms=2)
+    stores.jobs.create("p2", replace(SPEC, name="a"), user_name="u", now_ms=1)
+    stores.delete(job)
+    assert stores.jobs.respec(other, replace(other.spec, name="a"), now_ms=2).spec.name == "a"
+
+
+def test_every_write_raises_the_version_and_overtaken_writes_are_refused(stores: Stores) -> None:
+    stale = stores.job()
+    fresh = stores.jobs.request(stale, Desired(Goal.RUN, 1))
+    assert fresh.version == stale.version + 1
+    with pytest.raises(StaleJob):
+        stores.jobs.request(stale, Desired(Goal.STOP, 1))
+    with pytest.raises(StaleJob):
+        stores.jobs.respec(stale, SPEC, now_ms=2)
+    with pytest.raises(StaleJob):
+        stores.jobs.annotate(stale, "x")
+    with pytest.raises(StaleJob):
+        stores.jobs.move(stale, Record(Phase.PREPARING, 1), now_ms=2)
+    assert stores.jobs.get(stale.id) == fresh
+    assert len(stores.jobs.history(stale.id)) == 1
+    assert stores.jobs.live_deployments() == []
+
+
+def test_a_note_is_no_move(stores: Stores) -> None:
+    job = stores.job(phase=Phase.WAITING)
+    stores.jobs.annotate(job, "waiting for 2 CUs")
+    noted = stores.jobs.get(job.id)
+    assert noted.record == job.record.evolve(note="waiting for 2 CUs")
+    assert len(stores.jobs.history(job.id)) == 3
+
+
+def test_when_it_started_and_ended(stores: Stores) -> None:
+    job = stores.job(phase=Phase.STARTING)
+    assert (job.started_ms, job.ended_ms) == (None, None)
+    job = stores.jobs.move(job, job.record.evolve(phase=Phase.RUNNING), now_ms=100)
+    job = stores.jobs.move(job, job.record.evolve(phase=Phase.CANCELING), now_ms=110)
+    assert (job.started_ms, job.ended_ms) == (100, None)
+    job = stores.jobs.move(job, job.record.evolve(phase=Phase.STOPPED), now_ms=120)
+    assert (job.started_ms, job.ended_ms) == (100, 120)
+    job = stores.jobs.move(job, job.record.evolve(phase=Phase.PREPARING, attempt=2), now_ms=130)
+    assert (job.started_ms, job.ended_ms) == (None, None)
+
+
+def test_unsettled_are_the_live_the_asked_and_those_to_be_deleted(stores: Stores) -> None:
+    expected = []
+    for phase in Phase:
+        job = stores.job(f"settled-{phase}", phase)
+        if phase in LIVE:
+            expected.append(job.id)
+        asked = stores.job(f"asked-{phase}", phase)
+        stores.jobs.request(asked, replace(asked.desired, goal=Goal.RUN, request_no=asked.desired.request_no + 1))
+        if phase is not Phase.DELETED:
+            expected.append(asked.id)
+        doomed = stores.job(f"doomed-{phase}", phase)
+        stores.jobs.request(doomed, replace(doomed.desired, goal=Goal.DELETE))  # taken up already
+        if phase is not Phase.DELETED:
+            expected.append(doomed.id)
+    assert stores.jobs.unsettled() == expected
+
+
+def test_how_many_jobs_of_a_queue_are_active(stores: Stores) -> None:
+    for phase in Phase:
+        stores.job(str(phase), phase)
+    assert stores.jobs.in_queue("p", "wide") == len(LIVE)
+    assert stores.jobs.in_queue("p", "narrow") == 0
+
+
+@pytest.mark.parametrize(
+    ("phase", "desired", "seen", "shown"),
+    [
+        (Phase.DRAFT, Desired(), 0, Phase.DRAFT),
+        (Phase.DRAFT, Desired(Goal.RUN, 1), 0, Phase.PREPARING),
+        (Phase.FAILED, Desired(Goal.RUN, 2), 1, Phase.PREPARING),
+        (Phase.FAILED, Desired(Goal.STOP, 3), 1, Phase.PREPARING),
+        (Phase.FAILED, Desired(Goal.DELETE, 2), 1, Phase.FAILED),
+        (Phase.FAILED, Desired(Goal.RUN, 2), 2, Phase.FAILED),
+        (Phase.RUNNING, Desired(Goal.STOP, 2), 1, Phase.RUNNING),
+    ],
+)
+def test_a_run_that_was_accepted_is_shown_as_preparing(phase: Phase, desired: Desired, seen: int, shown: Phase) -> None:
+    assert shown_phase(Job(1, "p", SPEC, desired, Record(phase, request_seen=seen))) is shown
+
+
+# -- a move: all of it or nothing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["job_history", "deployments", "outbox"])
+def test_a_move_that_cannot_be_recorded_whole_is_not_recorded(stores: Stores, table: str) -> None:
+    job = stores.job(phase=Phase.CLEARING, smn_topic="alarm")
+    assert stores.queues.held_by(job.id) is None
+    verb = "UPDATE" if table == "deployments" else "INSERT"
+    stores.sql(f"CREATE TRIGGER broken BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    before = stores.jobs.history(job.id)
+    with pytest.raises(IntegrityError, match="disk full"):
+        stores.move(job, Phase.FAILED)
+    assert stores.jobs.get(job.id) == job
+    assert stores.jobs.history(job.id) == before
+    assert stores.jobs.live_deployments() == [(job.id, 1)]
+    assert stores.jobs.notices() == []
+    stores.sql("DROP TRIGGER broken")
+    assert stores.move(job, Phase.FAILED).record.phase is Phase.FAILED
+    assert len(stores.jobs.notices()) == 1
+
+
+def test_a_move_keeps_its_history(stores: Stores) -> None:
+    job = stores.job()
+    job = stores.jobs.move(job, Record(Phase.PREPARING, 1), now_ms=5)
+    job = stores.jobs.move(job, Record(Phase.CLEARING, 1, outcome=Phase.SUBMIT_FAILED, note="why"), now_ms=6)
+    last = stores.jobs.history(job.id)[-1]
+    assert (last.at_ms, last.attempt, last.phase, last.outcome, last.note) == (
+        6,
+        1,
+        Phase.CLEARING,
+        Phase.SUBMIT_FAILED,
+        "why",
+    )
+
+
+@pytest.mark.parametrize("phase", [Phase.FAILED, Phase.SUBMIT_FAILED])
+def test_a_failure_owes_one_notice(stores: Stores, phase: Phase) -> None:
+    silent = stores.job("silent", Phase.CLEARING)
+    stores.move(silent, phase)
+    job = stores.job("loud", Phase.CLEARING, smn_topic="alarm")
+    stores.move(job, phase, note="out of memory")
+    assert stores.jobs.notices() == [
+        {"job_id": job.id, "job_name": "loud", "attempt": 1, "phase": str(phase), "cause": "out of memory"}
+    ]
+
+
+@pytest.mark.parametrize("phase", sorted(frozenset(Phase) - {Phase.FAILED, Phase.SUBMIT_FAILED}))
+def test_nothing_else_owes_a_notice(stores: Stores, phase: Phase) -> None:
+    stores.job("loud", phase, smn_topic="alarm")
+    assert stores.jobs.notices() == []
+
+
+@pytest.mark.parametrize("phase", sorted(LIVE - {Phase.PREPARING}))
+def test_a_deployment_and_its_grant_live_as_long_as_their_job(stores: Stores, phase: Phase) -> None:
+    job = stores.job(phase=Phase.WAITING)
+    assert stores.queues.grant(Claim(job.id, "1", 2000, 8192))
+    if phase is not Phase.WAITING:
+        job = stores.move(job, phase)
+    assert stores.jobs.live_deployments() == [(job.id, 1)]
+    assert stores.queues.held_by(job.id) == Claim(job.id, "1", 2000, 8192)
+    stores.move(job, Phase.STOPPED)
+    assert stores.jobs.live_deployments() == []
+    assert stores.queues.held_by(job.id) is None
+
+
+def test_phases_that_may_hold_a_grant() -> None:
+    assert {Phase.STARTING, Phase.RUNNING} <= HOLDING
+    assert not HOLDING & AT_REST
+
+
+# -- what the database itself refuses ---------------------------------------------------------------------------------
+
+
+def test_the_database_refuses_two_live_deployments_of_a_job(stores: Stores) -> None:
+    job = stores.job(phase=Phase.RUNNING)
+    with pytest.raises(IntegrityError, match=r"deployments\.job_id"), stores.database.write() as connection:
+        connection.execute(insert(deployments).values(job_id=job.id, attempt=2, live=True))
+    with pytest.raises(IntegrityError):
+        stores.jobs.move(job, job.record.evolve(phase=Phase.PREPARING, attempt=2), now_ms=4)
+    with stores.database.write() as connection:
+        connection.execute(insert(deployments).values(job_id=job.id, attempt=2, live=False))
+    with pytest.raises(IntegrityError, match=r"deployments\.job_id"), stores.database.write() as connection:
+        connection.execute(update(deployments).values(live=True))
+
+
+def test_the_database_refuses_to_grant_more_than_a_queue_has(stores: Stores) -> None:
+    ids = [stores.job(str(number), Phase.WAITING).id for number in range(3)]
+    assert stores.queues.grant(Claim(ids[0], "1", 3000, 1))
+    assert not stores.queues.grant(Claim(ids[1], "1", 1001, 1))
+    assert stores.queues.grant(Claim(ids[1], "1", 1000, 1))
+    for values in ({"job_id": ids[2], "queue_id": 1, "cu_milli": 1, "memory_mb": 1},):
+        with pytest.raises(IntegrityError, match="more CUs granted"), stores.database.write() as connection:
+            connection.execute(insert(grants).values(values))
+    with pytest.raises(IntegrityError, match="more CUs granted"), stores.database.write() as connection:
+        connection.execute(update(grants).where(grants.c.job_id == ids[1]).values(cu_milli=1001))
+    with stores.database.write() as connection:  # a grant may change within its queue
+        connection.execute(update(grants).where(grants.c.job_id == ids[1]).values(cu_milli=999))
+
+
+def test_the_database_refuses_a_queue_smaller_than_its_grants(stores: Stores) -> None:
+    job = stores.job(phase=Phase.WAITING)
+    stores.queues.grant(Claim(job.id, "1", 3000, 1))
+    stores.sql("UPDATE queues SET cu_milli = 3000")
+    with pytest.raises(IntegrityError, match="more CUs granted"):
+        stores.sql("UPDATE queues SET cu_milli = 2999")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE jobs SET request_seen = request_no + 1",
+        "UPDATE queues SET cu_milli = 0",
+        "INSERT INTO grants VALUES (1, 1, 0, 1)",
+        "INSERT INTO grants VALUES (1, 1, 1, 0)",
+        "INSERT INTO grants VALUES (99, 1, 1, 1)",
+        "INSERT INTO grants VALUES (1, 99, 1, 1)",
+        "INSERT INTO deployments VALUES (99, 1, 0)",
+        "INSERT INTO job_history (job_id, at_ms, attempt, phase, note) VALUES (99, 1, 1, 'x', '')",
+        "DELETE FROM jobs",
+    ],
+)
+def test_the_database_refuses_nonsense(stores: Stores, statement: str) -> None:
+    stores.job(phase=Phase.WAITING)
+    with pytest.raises(IntegrityError):
+        stores.sql(statement)
+
+
+# -- lists ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(stores: Stores) -> Stores:
+    for number, (name, tags, phase, user) in enumerate(
+        [
+            ("Alpha", [("team", "a")], Phase.DRAFT, "ann"),
+            ("beta", [("team", "a"), ("env", "test")], Phase.RUNNING, "ann"),
+            ("ALPHABET", [("team", "b")], Phase.RUNNING, "bob"),
+            ("100%_sure", [], Phase.FAILED, "bob"),
+            ("Ärger", [], Phase.DRAFT, "bob"),
+        ]
+    ):
+        queue = "wide" if number % 2 else "narrow"
+        spec = replace(SPEC, name=name, queue_name=queue)
+        job = stores.jobs.create("p", spec, tags=tags, user_name=user, now_ms=10 + number // 2)
+        if phase is not Phase.DRAFT:
+            stores.jobs.move(job, Record(phase, 1), now_ms=20)
+    stores.jobs.create("other project", SPEC, user_name="ann", now_ms=5)
+    gone = stores.jobs.create("p", replace(SPEC, name="gone"), user_name="ann", now_ms=5)
+    stores.delete(gone)
+    return stores
+
+
+OLDEST_FIRST = ["Alpha", "beta", "ALPHABET", "100%_sure", "Ärger"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (JobFilter(), OLDEST_FIRST),
+        (JobFilter(name_part="alpha"), ["Alpha", "ALPHABET"]),
+        (JobFilter(name_part="ET"), ["beta", "ALPHABET"]),
+        (JobFilter(name_part="%"), ["100%_sure"]),
+        (JobFilter(name_part="_"), ["100%_sure"]),
+        (JobFilter(name_part="är"), ["Ärger"]),
+        (JobFilter(name_part="nothing"), []),
+        (JobFilter(user_name="bob"), ["ALPHABET", "100%_sure", "Ärger"]),
+        (JobFilter(queue_name="wide"), ["beta", "100%_sure"]),
+        (JobFilter(phases=frozenset({Phase.RUNNING})), ["beta", "ALPHABET"]),
+        (JobFilter(phases=frozenset()), []),
+        (JobFilter(matches=lambda job: job.record.attempt == 0), ["Alpha", "Ärger"]),
+        (JobFilter(tags=(("team", "a"),)), ["Alpha", "beta"]),
+        (JobFilter(tags=(("team", "a"), ("env", "test"))), ["beta"]),
+        (JobFilter(tags=(("team", "c"),)), []),
+        (JobFilter(user_name="bob", phases=frozenset({Phase.RUNNING}), name_part="bet"), ["ALPHABET"]),
+    ],
+)
+def test_a_list_holds_what_was_asked_for(listed: Stores, wanted: JobFilter, names: list[str]) -> None:
+    total, page = listed.jobs.search("p", replace(wanted, newest_first=False), limit=100, offset=0)
+    assert [job.spec.name for job in page] == names
+    assert total == len(names)
+    _, newest = listed.jobs.search("p", wanted, limit=100, offset=0)
+    assert [job.spec.name for job in newest] == names[::-1]
+
+
+@pytest.mark.parametrize(
+    ("limit", "offset", "names"),
+    [
+        (2, 0, ["Alpha", "beta"]),
+        (2, 2, ["ALPHABET", "100%_sure"]),
+        (2, 4, ["Ärger"]),
+        (2, 5, []),
+        (0, 0, []),
+        (100, 1, OLDEST_FIRST[1:]),
+    ],
+)
+def test_a_page(listed: Stores, limit: int, offset: int, names: list[str]) -> None:
+    total, page = listed.jobs.search("p", JobFilter(newest_first=False), limit=limit, offset=offset)
+    assert (total, [job.spec.name for job in page]) == (5, names)
+
+
+# -- queues -----------------------------------------------------------------------------------------------------------
+
+
+def test_queues_of_a_project(stores: Stores) -> None:
+    made = stores.queues.create(
+        Queue(0, "p", "narrow", "general", 2000, owner="u", created_ms=7, description="d", details={"az": 1})
+    )
+    assert stores.queues.find("p", "NARROW") == made
+    assert (made.owner, made.created_ms, made.description, made.details) == ("u", 7, "d", {"az": 1})
+    assert [queue.name for queue in stores.queues.of_project("p")] == ["narrow", "wide"]
+    with pytest.raises(NameTaken, match="narrow"):
+        stores.queues.create(Queue(0, "p", "narrow", "general", 1))
+    stores.queues.create(Queue(0, "p2", "narrow", "general", 1))
+    with pytest.raises(QueueNotFound, match="nowhere"):
+        stores.queues.find("p", "nowhere")
+
+
+def test_a_queue_knows_what_is_used_of_it(stores: Stores) -> None:
+    for number in range(2):
+        stores.queues.grant(Claim(stores.job(str(number), Phase.WAITING).id, "1", 1500, 1))
+    assert stores.queues.find("p", "wide").used_milli == 3000
+
+
+@pytest.mark.parametrize("phase", sorted(Phase))
+def test_a_queue_in_use_is_not_deleted(stores: Stores, phase: Phase) -> None:
+    job = stores.job(phase=phase)
+    if phase in LIVE:
+        with pytest.raises(QueueInUse, match=str(job.id)):
+            stores.queues.delete("p", "wide")
+    else:
+        stores.queues.delete("p", "WIDE")
+        assert stores.queues.of_project("p") == []
+
+
+def test_a_queue_is_not_deleted_under_an_accepted_run(stores: Stores) -> None:
+    job = stores.jobs.request(stores.job(), Desired(Goal.RUN, 1))
+    with pytest.raises(QueueInUse, match=str(job.id)):
+        stores.queues.delete("p", "wide")
+
+
+def test_the_ledger(stores: Stores) -> None:
+    held = stores.job("held", Phase.WAITING)
+    stores.queues.grant(Claim(held.id, "1", 1000, 7))
+    stores.move(held, Phase.RUNNING)
+    granted = stores.job("granted", Phase.WAITING)
+    stores.queues.grant(Claim(granted.id, "1", 500, 7))
+    waits = stores.job("waits", Phase.WAITING)
+    stores.job("prepares", Phase.PREPARING)
+    stores.job("lost", Phase.WAITING, queue_name="nowhere")
+    ledger = stores.queues.ledger(lambda job: (job.spec.cu_number * 1000, 99))
+    assert ledger.queues == {"1": 4000}
+    assert sorted(claim.job_id for claim in ledger.holding) == [held.id, granted.id]
+    assert ledger.waiting == (Claim(waits.id, "1", 2000, 99, order=waits.desired.requested_ms),)
+
+
+@pytest.mark.parametrize("phase", sorted(frozenset(Phase) - {Phase.WAITING}))
+def test_only_a_waiting_job_is_granted_anything(stores: Stores, phase: Phase) -> None:
+    job = stores.job(phase=phase)
+    assert not stores.queues.grant(Claim(job.id, "1", 1, 1))
+    assert stores.queues.held_by(job.id) is None
+
+
+def test_nothing_is_granted_twice(stores: Stores) -> None:
+    job = stores.job(phase=Phase.WAITING)
+    assert stores.queues.grant(Claim(job.id, "1", 1, 1))
+    assert not stores.queues.grant(Claim(job.id, "1", 1, 1))
+
+
+# -- several at once --------------------------------------------------------------------------------------------------
+
+
+def test_writers_at_the_same_time_lose_nothing(stores: Stores) -> None:
+    job_id = stores.job().id
+
+    def ask(_: int) -> None:
+        while True:
+            job = stores.jobs.get(job_id)
+            try:
+                stores.jobs.request(job, replace(job.desired, request_no=job.desired.request_no + 1))
+            except StaleJob:
+                continue
+            return
+
+    with ThreadPoolExecutor(8) as pool:
+        for asked in [pool.submit(ask, number) for number in range(40)]:
+            asked.result(60)
+    assert stores.jobs.get(job_id).desired.request_no == 40
+
+
+def test_of_those_that_write_at_the_same_time_one_wins(stores: Stores) -> None:
+    job = stores.job(phase=Phase.STARTING)
+
+    def move(_: int) -> bool:
+        try:
+            stores.move(job, Phase.RUNNING)
+        except StaleJob:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [moved.result(60) for moved in [pool.submit(move, number) for number in range(8)]]
+    assert won.count(True) == 1
+    assert [entry.phase for entry in stores.jobs.history(job.id)].count(Phase.RUNNING) == 1
+
+
+def test_grants_at_the_same_time_stay_within_the_queue(stores: Stores) -> None:
+    claims = [Claim(stores.job(str(number), Phase.WAITING).id, "1", 1500, 1) for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        granted = [grant.result(60) for grant in [pool.submit(stores.queues.grant, claim) for claim in claims]]
+    assert granted.count(True) == 2
+    assert stores.queues.find("p", "wide").used_milli == 3000
+
+
+def test_one_of_several_creates_the_name(stores: Stores) -> None:
+    def create(_: int) -> bool:
+        try:
+            stores.job("same")
+        except NameTaken:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        made = [creation.result(60) for creation in [pool.submit(create, number) for number in range(6)]]
+    assert made.count(True) == 1
+
+
+def half_done(stores: Stores) -> None:
+    with stores.database.write() as connection:
+        connection.execute(update(jobs).values(note="half done"))
+        connection.execute(update(jobs).values(request_seen=99))
+
+
+def test_an_error_rolls_the_transaction_back(stores: Stores) -> None:
+    job = stores.job()
+    with pytest.raises(IntegrityError):
+        half_done(stores)
+    assert stores.jobs.get(job.id) == job
+
+
+def test_a_reader_keeps_its_view_while_another_writes(stores: Stores) -> None:
+    job = stores.job()
+    with stores.database.read() as connection:
+        before = connection.execute(select(jobs.c.note)).scalar_one()
+        stores.jobs.annotate(job, "later")
+        assert connection.execute(select(jobs.c.note)).scalar_one() == before
+    assert stores.jobs.get(job.id).record.note == "later"
+
+
+def test_what_is_committed_outlives_the_process(tmp_path: Path) -> None:
+    first = Stores(tmp_path / "headrace.db")
+    job = first.job(phase=Phase.RUNNING)
+    with sqlite3.connect(tmp_path / "headrace.db") as another:
+        assert another.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert another.execute("SELECT phase FROM jobs").fetchone() == ("running",)
+    another.close()
+    first.database.close()
+    again = Database(tmp_path / "headrace.db")
+    assert JobStore(again).get(job.id) == job
+    again.close()
+
+
+# -- rows <-> values --------------------------------------------------------------------------------------------------
+
+resources = st.builds(ResourceSpec, cpu=st.sampled_from([0.5, 1.0, 2.5]), memory_mb=st.integers(2048, 2**20))
+specs = st.builds(
+    JobSpec,
+    name=st.text(min_size=1, max_size=57),
+    entrypoint_args=st.text(),
+    runtime_config=st.text(),
+    dependency_jars=st.lists(st.text(), max_size=3).map(tuple),
+    dependency_files=st.lists(st.text(), max_size=3).map(tuple),
+    resume_max_num=st.integers(-1, 100),
+    restart_when_exception=st.booleans(),
+    resource_config_version=st.sampled_from(["v1", "v2"]),
+    resource_config=st.builds(
+        ResourceConfig,
+        max_slot=st.integers(1, 9),
+        parallel_number=st.integers(1, 9),
+        jobmanager=resources,
+        taskmanager=resources,
+    ),
+)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(specs)
+def test_a_definition_is_stored_as_it_is(spec: JobSpec) -> None:
+    assert codec.spec_from_json(codec.spec_to_json(spec)) == spec
+
+
+def test_a_definition_of_an_older_version_takes_the_defaults() -> None:
+    assert codec.spec_from_json({"name": "old", "cu_number": 3}) == JobSpec("old", cu_number=3)
