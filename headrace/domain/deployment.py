@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import isfinite
 
 from headrace.domain.errors import BadField
 from headrace.domain.job import Job, JobSpec
@@ -132,7 +133,7 @@ def parse_runtime_config(text: str) -> dict[str, str]:
 def _json_pairs(text: str) -> list[tuple[str, str]]:
     remedy = 'must be a JSON array such as [{"key":"taskmanager.memory.managed.fraction","value":"0.2"}]'
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_no_key_twice)
     except (ValueError, RecursionError) as error:
         raise BadField("runtime_config", text, remedy) from error
     if isinstance(data, dict):
@@ -144,10 +145,19 @@ def _json_pairs(text: str) -> list[tuple[str, str]]:
         value = item["value"]
         if isinstance(value, bool):
             value = "true" if value else "false"
-        if not isinstance(value, str | int | float):
+        if not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
             raise BadField("runtime_config", item, remedy)
         pairs.append((item["key"].strip(), str(value)))
     return pairs
+
+
+def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members: dict[str, object] = {}
+    for key, value in pairs:
+        if key in members:
+            raise BadField("runtime_config", key, "is given twice; keep one of them")
+        members[key] = value
+    return members
 
 
 def _line_pairs(text: str) -> list[tuple[str, str]]:

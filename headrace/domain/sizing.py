@@ -104,7 +104,7 @@ def memory_mb(text: str, field: str) -> int:
     Raises:
         BadField: not of this notation.
     """
-    match = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*(g|gb|gib|m|mb|mib)?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(g|gb|gib|m|mb|mib)?\s*", text, re.IGNORECASE)
     if match is None:
         raise BadField(field, text, 'must be a size such as "4 GB" or "4096 MB"')
     unit = (match[2] or "g").lower()
@@ -155,7 +155,7 @@ def _override(process: _Process, options: Mapping[str, str], cpu_key: str, memor
     if cpu_key in options:
         text = options[cpu_key]
         field = f"runtime_config.{cpu_key}"
-        if re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) is None:
+        if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) is None:
             raise BadField(field, text, "must be a number of vCPUs, such as 1 or 0.5")
         cpu = Fraction(text)
         if cpu < Fraction(1, 2):
