@@ -21,10 +21,11 @@ from headrace.api.services import AccessKey, JarCheck, Services
 from headrace.control.driver import Driver
 from headrace.control.reconciler import Reconciler
 from headrace.control.scheduler import Scheduler
-from headrace.domain.deployment import DeploymentPlan, plan
+from headrace.domain.deployment import DeploymentPlan, parse_runtime_config, plan
 from headrace.domain.errors import HomeUnusable
-from headrace.domain.job import AT_REST, Goal, Job, Phase
-from headrace.flink import catalog, config, preflight
+from headrace.domain.job import AT_REST, Goal, Job, JobSpec, Phase
+from headrace.domain.sizing import Shape
+from headrace.flink import catalog, config, memory, preflight
 from headrace.flink.engines import EngineStore
 from headrace.home import Credentials, Home, write_private
 from headrace.objects.artifacts import ArtifactResolver
@@ -125,7 +126,7 @@ def build(settings: Settings) -> Iterator[Server]:
             nudge=driver.nudge,
             resolve_engine=resolve,
             check_jar=_jar_checker(engines),
-            refused_options=config.check_options,
+            check_flink=_check_flink,
             memory_capacity_mb=capacity,
             now_ms=now_ms,
         )
@@ -246,6 +247,18 @@ def _resolver(settings: Settings, engines: EngineStore) -> Callable[[str], str]:
 
 def _planner(settings: Settings, resolve: Callable[[str], str]) -> Callable[[Job], DeploymentPlan]:
     return lambda job: plan(job, resolve(job.spec.flink_version), settings.memory_per_cu_mb)
+
+
+def _check_flink(spec: JobSpec, shape: Shape) -> None:
+    options = parse_runtime_config(spec.runtime_config)
+    config.check_options(options)
+    v2 = spec.resource_config_version == "v2"
+    memory.check(
+        shape,
+        config.user_options(options),
+        jobmanager_field="resource_config.jobmanager_resource_spec.memory" if v2 else "manager_cu_number",
+        taskmanager_field="resource_config.taskmanager_resource_spec.memory" if v2 else "tm_cus",
+    )
 
 
 def _jar_checker(engines: EngineStore) -> Callable[[JarCheck], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headrace.api.services import JarCheck, Services
-from headrace.domain.deployment import claim_size, parse_args, parse_log_config, parse_runtime_config
+from headrace.domain.deployment import claim_size, parse_args, parse_log_config
 from headrace.domain.errors import BadField, NotSupported
 from headrace.domain.job import JobSpec
 from headrace.domain.sizing import Shape
@@ -41,11 +41,10 @@ def check_job(services: Services, project_id: str, spec: JobSpec) -> Shape:
             "feature=custom and image: custom images need containers, which Headrace does not run. Leave image empty, "
             "set feature to basic, and choose the engine with flink_version."
         )
-    options = parse_runtime_config(spec.runtime_config)
-    services.refused_options(options)
     parse_args(spec.entrypoint_args)
     parse_log_config(spec.flink_log_config)
     shape = claim_size(spec, services.settings.memory_per_cu_mb)
+    services.check_flink(spec, shape)
     _refuse_same_names(spec)
     engine = services.resolve_engine(spec.flink_version)
     check_bucket(services, spec)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from headrace.domain.job import JobSpec
+from headrace.domain.sizing import Shape
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
@@ -64,7 +66,7 @@ class Services:
         nudge: the job has a new request; look at it soon.
         resolve_engine: ``flink_version`` ("" = the default) -> the exact version; raises EngineUnknown.
         check_jar: raises BadJar.
-        refused_options: raises BadField for Flink options that Headrace itself sets.
+        check_flink: raises BadField for Flink options that Headrace itself sets, and for processes too small for Flink.
         memory_capacity_mb: memory that may be promised to all jobs of this machine.
         now_ms: the clock, in epoch milliseconds.
     """
@@ -81,7 +83,7 @@ class Services:
     nudge: Callable[[int], None]
     resolve_engine: Callable[[str], str]
     check_jar: Callable[[JarCheck], None]
-    refused_options: Callable[[Mapping[str, str]], None]
+    check_flink: Callable[[JobSpec, Shape], None]
     memory_capacity_mb: Callable[[], int]
     now_ms: Callable[[], int]
 

@@ -98,7 +98,7 @@ class Driver:
                     self.remove_orphans()
                 self._schedule()
                 for job_id in self._reconciler.jobs.unsettled():
-                    self._queue.add(job_id)
+                    self._queue.sweep(job_id)
             except Exception:
                 log.exception("sweep failed")
             count += 1

@@ -76,8 +76,7 @@ def size(spec: JobSpec, options: Mapping[str, str], memory_per_cu_mb: int = DLI_
     jobmanager = _override(jobmanager, options, JOBMANAGER_CPU, JOBMANAGER_MEMORY)
     taskmanager = _override(taskmanager, options, TASKMANAGER_CPU, TASKMANAGER_MEMORY)
     parallelism = spec.resource_config.parallel_number if v2 else spec.parallel_number
-    slots = spec.resource_config.max_slot if v2 else _v1_slots(spec)
-    taskmanagers = ceil(Fraction(parallelism, slots))
+    taskmanagers, slots = _v2_slots(spec) if v2 else _v1_slots(spec)
     scale = Fraction(memory_per_cu_mb, DLI_MEMORY_PER_CU_MB)
     cpu = jobmanager.cpu + taskmanagers * taskmanager.cpu
     memory = jobmanager.memory_mb + taskmanagers * taskmanager.memory_mb
@@ -132,14 +131,20 @@ def _cu_process(cu: int) -> _Process:
     return _Process(Fraction(cu), Fraction(cu * DLI_MEMORY_PER_CU_MB))
 
 
-def _v1_slots(spec: JobSpec) -> int:
-    """tm_slot_num; 0 means unset, then (parallel_number * tm_cus) / (cu_number - manager_cu_number), rounded so that
-    the TaskManagers that fit hold the whole parallelism.
+def _v1_slots(spec: JobSpec) -> tuple[int, int]:
+    """(TaskManagers, slots of each). With tm_slot_num: parallel_number / tm_slot_num TaskManagers. Unset (0): as many
+    as fit, (cu_number - manager_cu_number) / tm_cus, with (parallel_number * tm_cus) / (cu_number - manager_cu_number)
+    slots each, rounded so that together they hold the whole parallelism.
     """
     if spec.tm_slot_num > 0:
-        return spec.tm_slot_num
+        return ceil(Fraction(spec.parallel_number, spec.tm_slot_num)), spec.tm_slot_num
     taskmanagers = (spec.cu_number - spec.manager_cu_number) // spec.tm_cus
-    return ceil(Fraction(spec.parallel_number, taskmanagers))
+    return taskmanagers, ceil(Fraction(spec.parallel_number, taskmanagers))
+
+
+def _v2_slots(spec: JobSpec) -> tuple[int, int]:
+    config = spec.resource_config
+    return ceil(Fraction(config.parallel_number, config.max_slot)), config.max_slot
 
 
 def _v2_processes(spec: JobSpec) -> tuple[_Process, _Process]:

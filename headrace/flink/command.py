@@ -158,10 +158,17 @@ def flink_job_id(plan: DeploymentPlan) -> str:
     return f"{plan.job_id:016x}{plan.attempt:016x}"
 
 
+def module_options(java_major: int) -> tuple[str, ...]:
+    """What Flink needs of a Java of this feature release to see its inside."""
+    if java_major < 17:
+        return ()
+    exports = (f"--add-exports={name}=ALL-UNNAMED" for name in _ADD_EXPORTS)
+    return (*exports, *(f"--add-opens={name}=ALL-UNNAMED" for name in _ADD_OPENS))
+
+
 def _jvm(
     engine: Engine, layout: Layout, role: str, options: Mapping[str, str], sizes: tuple[str, ...]
 ) -> tuple[str, ...]:
-    modern = engine.java_major >= 17
     return (
         str(engine.java),
         *sizes,
@@ -169,8 +176,7 @@ def _jvm(
         f"-Djava.io.tmpdir={layout.tmp}",
         f"-Duser.home={layout.work(role)}",
         "-XX:-UsePerfData",
-        *(f"--add-exports={name}=ALL-UNNAMED" for name in _ADD_EXPORTS if modern),
-        *(f"--add-opens={name}=ALL-UNNAMED" for name in _ADD_OPENS if modern),
+        *module_options(engine.java_major),
         f"-Dlog.file={layout.log / f'{role}.log'}",
         f"-Dlog4j.configurationFile={(layout.conf(role) / 'log4j.properties').as_uri()}",
         *_user_jvm_options(role, options),

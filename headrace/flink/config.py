@@ -96,6 +96,11 @@ def check_options(options: Mapping[str, str]) -> None:
             raise BadField(f"runtime_config.{key}", value, f"this key cannot be set: {_REASONS[reason]}")
 
 
+def user_options(options: Mapping[str, str]) -> dict[str, str]:
+    """The options that are handed on to Flink; DLI's overrides of the form are not, they have become the shape."""
+    return {key: value for key, value in options.items() if key not in OVERRIDES}
+
+
 def _is_family(key: str, owned: str) -> bool:
     return key.startswith(owned if owned.endswith((".", "-")) else f"{owned}.")
 
@@ -113,8 +118,7 @@ class Places:
 
 def build(plan: DeploymentPlan, minor: tuple[int, int], places: Places) -> dict[str, str]:
     """The whole configuration but memory, which ``headrace.flink.memory`` adds per process."""
-    user = {key: value for key, value in plan.options.items() if key not in OVERRIDES}
-    return _defaults(plan, places) | user | _owned(plan, minor, places)
+    return _defaults(plan, places) | user_options(plan.options) | _owned(plan, minor, places)
 
 
 def _defaults(plan: DeploymentPlan, places: Places) -> dict[str, str]:

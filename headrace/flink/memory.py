@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.domain.errors import BadField
+from headrace.domain.sizing import Shape
 from headrace.flink.memory_options import MB, UNLIMITED, MemoryOptions
 
 FLOOR_TASKMANAGER_MB: Final = 1024
@@ -253,3 +254,9 @@ def _cores(options: Mapping[str, str], cpu: float) -> float:
 def _require_floor(process_mb: int, floor_mb: int, field: str) -> None:
     if process_mb < floor_mb:
         raise BadField(field, f"{process_mb} MB", f"must be at least {floor_mb} MB: Flink does not run in less")
+
+
+def check(shape: Shape, options: Mapping[str, str], *, jobmanager_field: str, taskmanager_field: str) -> None:
+    """Raises BadField if Flink could not run processes of this shape; the fields are named as the caller knows them."""
+    jobmanager(shape.jobmanager_memory_mb, options, field=jobmanager_field)
+    taskmanager(shape.taskmanager_memory_mb, options, shape.slots, shape.taskmanager_cpu, field=taskmanager_field)

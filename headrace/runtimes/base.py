@@ -38,7 +38,10 @@ class Records:
 
 
 class Runtime(Protocol):
-    """A place that can run deployments. Calls block; they raise ``Unavailable`` when the place cannot be reached."""
+    """A place that can run deployments. Calls block; they raise ``Unavailable`` when the place cannot be reached.
+
+    What is asked of a deployment that does not run (cancel, stop) does nothing.
+    """
 
     def prepare(self, plan: DeploymentPlan) -> None:
         """Begins to install the engine and to stage the artifacts; returns at once."""
@@ -62,7 +65,7 @@ class Runtime(Protocol):
         """Asks Flink to cancel the job."""
 
     def remove(self, name: str) -> None:
-        """Fences the name, and ends all processes of the deployment."""
+        """Fences the name, and ends all processes of the deployment: repeat it until the view says REMOVED."""
 
     def names(self) -> tuple[str, ...]:
         """All deployments that are not REMOVED, for the orphan sweep."""

@@ -212,6 +212,8 @@ class LocalRuntime:
     def stop_with_savepoint(self, name: str, stop_id: int, savepoint_dir: str) -> None:
         """See Runtime.stop_with_savepoint."""
         layout = self._layout(name)
+        if not self._runs(layout):
+            return
         own = self._state(_job_of(name)) / "savepoints" / f"{name}-{stop_id}"
         self._stop(layout, stop_id).ask(self._rest(name, layout), savepoint_dir or own.as_uri())
 
@@ -220,7 +222,10 @@ class LocalRuntime:
 
     def cancel(self, name: str) -> None:
         """See Runtime.cancel."""
-        rest = self._rest(name, self._layout(name))
+        layout = self._layout(name)
+        if not self._runs(layout):
+            return
+        rest = self._rest(name, layout)
         for job in rest.jobs():
             if FlinkState(job["state"]) not in (FlinkState.CANCELED, FlinkState.FAILED, FlinkState.FINISHED):
                 rest.cancel(job["jid"])
@@ -271,7 +276,7 @@ class LocalRuntime:
     def execution_graph(self, name: str) -> dict[str, Any] | None:
         """See Runtime.execution_graph."""
         layout = self._layout(name)
-        if processes.look(layout.role("jobmanager")).life is Life.RUNS:
+        if self._runs(layout):
             rest = self._rest(name, layout)
             jobs = rest.jobs()
             return rest.job(jobs[-1]["jid"]) if jobs else None
@@ -280,7 +285,7 @@ class LocalRuntime:
     def records(self, name: str) -> Records | None:
         """See Runtime.records."""
         layout = self._layout(name)
-        if processes.look(layout.role("jobmanager")).life is not Life.RUNS:
+        if not self._runs(layout):
             return None
         try:
             rest = self._rest(name, layout)
@@ -313,6 +318,9 @@ class LocalRuntime:
         if known is None or known[0] != port:
             known = self._clients.setdefault(name, (port, FlinkRest(port)))
         return known[1]
+
+    def _runs(self, layout: Layout) -> bool:
+        return processes.look(layout.role("jobmanager")).life is Life.RUNS
 
     def _kept(self, layout: Layout) -> list[Kept]:
         roles = [layout.role("jobmanager"), *layout.folder.glob("taskmanager-*")]

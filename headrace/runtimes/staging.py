@@ -127,8 +127,9 @@ def _stage(plan: DeploymentPlan, layout: Layout, engine: Engine, locate: Locate)
     (layout.plugins / "obs").mkdir(exist_ok=True)
     shutil.copyfile(OBS_PLUGIN, layout.plugins / "obs" / OBS_PLUGIN.name)
     # Memory and options are tried out now, so that nothing can be refused when the CUs are held.
-    command.jobmanager(plan, engine, layout, plan.options, main_class)
-    command.taskmanager(plan, engine, layout, plan.options, 1)
+    options = config.user_options(plan.options)
+    command.jobmanager(plan, engine, layout, options, main_class)
+    command.taskmanager(plan, engine, layout, options, 1)
     prepared = {
         "engine": engine.version,
         "main_class": main_class,

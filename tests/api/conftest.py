@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -22,9 +22,10 @@ from starlette.testclient import TestClient
 from headrace.api import signing
 from headrace.api.app import create_app
 from headrace.api.services import AccessKey, JarCheck, Services
-from headrace.domain.errors import BadField
-from headrace.domain.job import Job, Phase
-from headrace.flink import catalog, preflight
+from headrace.domain.deployment import parse_runtime_config
+from headrace.domain.job import Job, JobSpec, Phase
+from headrace.domain.sizing import Shape
+from headrace.flink import catalog, config, preflight
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
@@ -100,9 +101,8 @@ def check_jar(check: JarCheck) -> None:
     preflight.check_main_class(jars, check.main_class)
 
 
-def refuse(options: Mapping[str, str]) -> None:
-    if "rest.port" in options:
-        raise BadField("runtime_config.rest.port", options["rest.port"], "Headrace sets it itself; leave it out")
+def check_flink(spec: JobSpec, _shape: Shape) -> None:
+    config.check_options(parse_runtime_config(spec.runtime_config))
 
 
 class Stand:
@@ -132,7 +132,7 @@ class Stand:
             nudge=self.nudged.append,
             resolve_engine=lambda asked: catalog.resolve(asked, aliases={"1.12": "1.17"}),
             check_jar=check_jar,
-            refused_options=refuse,
+            check_flink=check_flink,
             memory_capacity_mb=lambda: 64 * 1024,
             now_ms=self.clock,
         )

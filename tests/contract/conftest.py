@@ -13,10 +13,15 @@ from typing import cast
 import pytest
 
 from headrace.domain.deployment import DeploymentPlan
-from headrace.domain.observation import DeploymentView, PreparationState
-from headrace.domain.sizing import Shape
+from headrace.domain.job import JobSpec
+from headrace.domain.observation import DeploymentView, PreparationState, Sight
+from headrace.domain.sizing import Shape, size
+from headrace.flink.engines import EngineStore
 from headrace.runtimes.base import Runtime
 from headrace.runtimes.fake import FakeRuntime
+from headrace.runtimes.local import LocalRuntime
+from headrace.settings import load_settings
+from tests.support.server import EXAMPLES, is_jvm, processes_of
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,15 @@ class Case:
         self._until(reached, f"{name} is as wanted; last seen", views)
         return views[0]
 
+    def removed(self, name: str) -> None:
+        """Removes the deployment, as often as it takes."""
+
+        def gone() -> bool:
+            self.runtime.remove(name)
+            return self.runtime.observe(name).sight is Sight.REMOVED
+
+        self._until(gone, f"{name} is removed")
+
     def _until(self, condition: Callable[[], bool], what: str, last: object = "") -> None:
         deadline = time.monotonic() + self.limit_s
         while not condition():
@@ -104,9 +118,53 @@ def lagging(folder: Path) -> Iterator[Case]:
         yield case
 
 
+@contextmanager
+def local(folder: Path) -> Iterator[Case]:
+    """Real Flink: StatefulCounter on the default engine."""
+    engines = EngineStore(load_settings().engine_store)
+    engines.install("1.20.5")
+    home = folder / "home"
+    (home / "objects" / "b").mkdir(parents=True)
+    jars = EXAMPLES / "jars" / "flink-1"
+    runtime = LocalRuntime(home, engines, lambda _project, reference: jars / reference)
+
+    def plan(name: str) -> DeploymentPlan:
+        _, job_id, attempt = name.split("-")
+        return DeploymentPlan(
+            name,
+            int(job_id),
+            int(attempt),
+            "job",
+            "1.20.5",
+            size(JobSpec("job"), {}, 1024),
+            "statefulCounter.jar",
+            args=("--rate", "20", "--output", f"obs://b/{name}"),
+            checkpoint_interval_s=1,
+        )
+
+    def jobmanagers(name: str) -> int:
+        return len([pid for pid in processes_of(home / "deployments" / name / "jobmanager") if is_jvm(pid)])
+
+    @contextmanager
+    def savepoints_refused() -> Iterator[str]:
+        blocked = folder / "a-file-where-a-folder-should-be"
+        blocked.touch()
+        yield blocked.as_uri()
+
+    case = Case(runtime, plan, jobmanagers, (folder / "savepoints").as_uri(), savepoints_refused, 60.0, 0.05)
+    try:
+        yield case
+    finally:
+        for name in runtime.names():
+            case.removed(name)
+        runtime.close()
+    assert not processes_of(folder)
+
+
 RUNTIMES: dict[str, tuple[Factory, tuple[pytest.MarkDecorator, ...]]] = {
     "fake": (fake, ()),
     "fake-lagging": (lagging, ()),
+    "local": (local, (pytest.mark.flink,)),
 }
 """Id -> (factory, marks)."""
 

@@ -114,7 +114,7 @@ def test_two_jobs_are_independent(case: Case) -> None:
     case.running(TWO)
     assert sorted(case.runtime.names()) == [ONE, TWO]
     case.runtime.remove(ONE)
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     assert runs(case.runtime.observe(TWO))
     assert (case.jobmanagers(ONE), case.jobmanagers(TWO)) == (0, 1)
 
@@ -125,7 +125,7 @@ def test_two_jobs_are_independent(case: Case) -> None:
 def test_removed_nothing_of_it_lives(case: Case) -> None:
     case.running(ONE)
     case.runtime.remove(ONE)
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     assert case.jobmanagers(ONE) == 0
     assert ONE not in case.runtime.names()
 
@@ -134,7 +134,7 @@ def test_removed_twice_is_removed_once(case: Case) -> None:
     case.running(ONE)
     case.runtime.remove(ONE)
     case.runtime.remove(ONE)
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     case.runtime.remove(ONE)
     assert is_removed(case.runtime.observe(ONE))
 
@@ -142,7 +142,7 @@ def test_removed_twice_is_removed_once(case: Case) -> None:
 def test_a_removed_name_never_starts_again(case: Case) -> None:
     plan = case.running(ONE)
     case.runtime.remove(ONE)
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     case.runtime.deploy(plan)
     case.runtime.prepare(plan)
     case.runtime.deploy(plan)
@@ -155,28 +155,28 @@ def test_a_start_that_comes_after_its_removal_starts_nothing(case: Case) -> None
     plan = case.prepared(ONE)
     case.runtime.remove(ONE)
     case.runtime.deploy(plan)
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     assert case.jobmanagers(ONE) == 0
 
 
 def test_even_an_unknown_name_can_be_fenced(case: Case) -> None:
     case.runtime.remove(ONE)
     case.runtime.deploy(case.plan(ONE))
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     assert case.jobmanagers(ONE) == 0
 
 
 def test_removed_while_it_starts(case: Case) -> None:
     case.runtime.deploy(case.prepared(ONE))
     case.runtime.remove(ONE)
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     assert case.jobmanagers(ONE) == 0
 
 
 def test_what_is_asked_of_a_removed_deployment_does_nothing(case: Case) -> None:
     case.running(ONE)
     case.runtime.remove(ONE)
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     case.runtime.cancel(ONE)
     case.runtime.stop_with_savepoint(ONE, 1, case.savepoint_dir)
     assert is_removed(case.runtime.observe(ONE, 1))
@@ -185,7 +185,7 @@ def test_what_is_asked_of_a_removed_deployment_does_nothing(case: Case) -> None:
 def test_the_next_attempt_is_another_deployment(case: Case) -> None:
     case.running(ONE)
     case.runtime.remove(ONE)
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     case.running(NEXT)
     assert case.runtime.names() == (NEXT,)
     assert is_removed(case.runtime.observe(ONE))
@@ -251,7 +251,7 @@ def test_cancelled_it_is_not_removed_yet(case: Case) -> None:
     case.reach(ONE, lambda view: view.flink is not None and view.flink.state is FlinkState.CANCELED)
     assert case.runtime.names() == (ONE,)
     case.runtime.remove(ONE)
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     assert case.runtime.names() == ()
 
 
@@ -262,7 +262,7 @@ def test_erased_nothing_is_left_of_the_job_and_all_of_the_others(case: Case) -> 
     case.running(ONE)
     case.running(TWO)
     case.runtime.remove(ONE)
-    case.reach(ONE, is_removed)
+    case.removed(ONE)
     assert case.runtime.remains(1)
     case.runtime.erase(1)
     case.runtime.erase(1)
@@ -275,7 +275,7 @@ def test_erase_takes_all_attempts(case: Case) -> None:
     for name in (ONE, NEXT):
         case.prepared(name)
         case.runtime.remove(name)
-        case.reach(name, is_removed)
+        case.removed(name)
     case.runtime.erase(1)
     assert not case.runtime.remains(1)
 

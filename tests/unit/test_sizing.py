@@ -52,7 +52,9 @@ def v2(
         (v1(10, 1, 6, tm_cus=3, slots=2), 3, 2, 10000),  # slots given: parallelism / slots TaskManagers
         (v1(10, 1, 5, slots=2), 3, 2, 4000),  # ... rounded up, and that is what is charged
         (v1(10, 1, 1, slots=8), 1, 8, 2000),
-        (v1(5, 1, 5), 3, 2, 4000),  # 5 / 4 = 1.25 slots, rounded up so that they hold the parallelism
+        (v1(5, 1, 5), 4, 2, 5000),  # 5 / 4 = 1.25 slots, rounded up so that they hold the parallelism
+        (v1(15, 1, 1), 14, 1, 15000),  # slots unset: all that fit, (cu_number - manager_cu_number) / tm_cus
+        (v1(8, 1, 3, tm_cus=3), 2, 2, 7000),  # 7 / 3 = 2 fit
         (v2(1, 1), 1, 1, 2000),
         (v2(5, 2), 3, 2, 4000),
         (v2(1, 1, (0.5, 2048), (0.5, 2048)), 1, 1, 1000),
@@ -209,10 +211,15 @@ specs = forms() | st.builds(v2, st.integers(1, 2000), st.integers(1, 64), proces
 
 @always
 @given(specs)
-def test_the_slots_hold_the_parallelism_and_no_taskmanager_is_idle(spec: JobSpec) -> None:
+def test_the_slots_hold_the_parallelism_on_as_many_taskmanagers_as_dli_counts(spec: JobSpec) -> None:
     shape = size(spec, {})
     assert shape.slots >= 1
-    assert (shape.taskmanagers - 1) * shape.slots < shape.parallelism <= shape.taskmanagers * shape.slots
+    assert shape.parallelism <= shape.taskmanagers * shape.slots
+    if spec.resource_config_version == "v1" and spec.tm_slot_num == 0:
+        assert shape.taskmanagers == (spec.cu_number - spec.manager_cu_number) // spec.tm_cus
+        assert shape.cu_milli <= spec.cu_number * 1000
+    else:
+        assert (shape.taskmanagers - 1) * shape.slots < shape.parallelism
 
 
 @always

@@ -1,0 +1,195 @@
+"""The scheduler on real stores, and the driver with its threads over them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from headrace.control.driver import Driver
+from headrace.control.reconciler import Reconciler
+from headrace.control.scheduler import Scheduler
+from headrace.domain.deployment import DeploymentPlan, plan
+from headrace.domain.job import Desired, Goal, Job, JobSpec, Phase, Record
+from headrace.domain.observation import Sight
+from headrace.runtimes.fake import FakeRuntime
+from headrace.store.database import Database
+from headrace.store.jobs import JobStore
+from headrace.store.queues import Queue, QueueStore
+
+LIMIT_S = 60.0
+
+
+class Site:
+    def __init__(self, path: Path) -> None:
+        self.database = Database(path)
+        self.jobs, self.queues = JobStore(self.database), QueueStore(self.database)
+        self.queues.create(Queue(0, "p", "wide", "general", 4000))
+        self.queues.create(Queue(0, "p", "narrow", "general", 2000))
+        self.memory_mb = 5 * 4096
+        self.scheduler = Scheduler(self.queues, lambda: self.memory_mb, 4096)
+        self.runtime = FakeRuntime()
+        self.reconciler = Reconciler(
+            jobs=self.jobs,
+            queues=self.queues,
+            runtime=self.runtime,
+            scheduler=self.scheduler,
+            planner=lambda job: plan(job, "1.20.5", 4096),
+            patience={},
+            monotonic=time.monotonic,
+            now_ms=lambda: 1,
+        )
+
+    def job(self, name: str, cus: int = 2, queue: str = "wide", runtime_config: str = "") -> int:
+        spec = JobSpec(name, queue_name=queue, cu_number=cus, parallel_number=cus - 1, runtime_config=runtime_config)
+        return self.jobs.create("p", spec, user_name="u", now_ms=1).id
+
+    def ask(self, job_id: int, goal: Goal) -> None:
+        job = self.jobs.get(job_id)
+        self.jobs.request(job, Desired(goal, job.desired.request_no + 1, requested_ms=job_id))
+
+    def waiting(self, name: str, cus: int = 2, queue: str = "wide", runtime_config: str = "") -> int:
+        job_id = self.job(name, cus, queue, runtime_config)
+        self.ask(job_id, Goal.RUN)
+        for phase in (Phase.PREPARING, Phase.WAITING):
+            self.jobs.move(self.jobs.get(job_id), Record(phase, attempt=1, request_seen=1), now_ms=2)
+        return job_id
+
+    def phase(self, job_id: int) -> Phase:
+        return self.jobs.get(job_id).record.phase
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path / "headrace.db")
+    yield made
+    made.database.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        threading.Event().wait(0.005)
+
+
+# -- the scheduler ----------------------------------------------------------------------------------------------------
+
+
+def test_it_grants_what_fits_and_says_why_the_others_wait(site: Site) -> None:
+    first, second, third = site.waiting("1"), site.waiting("2", cus=4), site.waiting("3", queue="narrow")
+    assert site.scheduler.run() == (first, third)
+    assert site.scheduler.reason(second) == "waiting for 4 CUs, 2 free in its queue"
+    assert site.scheduler.reason(first) == ""
+    held = site.queues.held_by(first)
+    assert held is not None
+    assert (held.cu_milli, held.memory_mb) == (2000, 8192)
+    assert site.scheduler.run() == ()
+
+
+def test_what_is_released_goes_to_the_next(site: Site) -> None:
+    first, second = site.waiting("1", cus=4), site.waiting("2")
+    site.scheduler.run()
+    job = site.jobs.get(first)
+    site.jobs.move(job, job.record.evolve(phase=Phase.STOPPED), now_ms=3)
+    assert site.scheduler.run() == (second,)
+    assert site.scheduler.reason(second) == ""
+
+
+def test_memory_is_what_the_machine_has_now(site: Site) -> None:
+    site.memory_mb = 8191
+    job_id = site.waiting("1")
+    assert site.scheduler.run() == ()
+    assert "8192 MB" in site.scheduler.reason(job_id)
+    site.memory_mb = 8192
+    assert site.scheduler.run() == (job_id,)
+
+
+def test_a_job_that_cannot_be_sized_any_more_waits(site: Site) -> None:
+    broken = site.waiting("1", runtime_config="nonsense")
+    fine = site.waiting("2", queue="narrow")
+    assert site.scheduler.run() == (fine,)
+    assert site.scheduler.reason(broken)
+
+
+def test_several_schedulers_grant_no_more_than_one(site: Site) -> None:
+    waiting = [site.waiting(str(number)) for number in range(4)]
+    schedulers = [Scheduler(site.queues, lambda: 10**6, 4096) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        runs = [run.result(LIMIT_S) for run in [pool.submit(scheduler.run) for scheduler in schedulers]]
+    granted = [job_id for run in runs for job_id in run]
+    assert sorted(granted) == waiting[:2]
+
+
+# -- the driver -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def driver(site: Site) -> Iterator[Driver]:
+    made = Driver(site.reconciler, sweep_s=0.05)
+    yield made
+    made.stop()
+    assert not [thread for thread in made._threads if thread.is_alive()]
+
+
+def test_it_brings_all_jobs_where_they_were_asked_to_be(site: Site, driver: Driver) -> None:
+    jobs = [site.job("1"), site.job("2", cus=4), site.job("3", queue="narrow")]
+    driver.start()
+    for job_id, phase in zip(jobs, (Phase.RUNNING, Phase.WAITING, Phase.RUNNING), strict=True):
+        site.ask(job_id, Goal.RUN)
+        driver.nudge(job_id)
+        until(lambda job_id=job_id, phase=phase: site.phase(job_id) is phase)  # type: ignore[misc]
+    site.ask(jobs[0], Goal.STOP)
+    driver.nudge(jobs[0])
+    until(lambda: site.phase(jobs[0]) is Phase.STOPPED)
+    site.ask(jobs[2], Goal.DELETE)  # no nudge: the sweep finds it
+    until(lambda: site.phase(jobs[2]) is Phase.DELETED)
+    until(lambda: site.phase(jobs[1]) is Phase.RUNNING)  # its queue has room, and now the machine too
+    assert site.runtime.live() == (site.jobs.get(jobs[1]).deployment,)
+
+
+def test_it_survives_a_tick_that_fails_unexpectedly(site: Site, driver: Driver) -> None:
+    broken, fine = site.job("1"), site.job("2")
+    failures: list[int] = []
+
+    def planner(job: Job) -> DeploymentPlan:
+        if job.id == broken and len(failures) < 2:
+            failures.append(job.id)
+            raise ZeroDivisionError
+        return plan(job, "1.20.5", 4096)
+
+    site.reconciler.planner = planner
+    for job_id in (broken, fine):
+        site.ask(job_id, Goal.RUN)
+    driver.start()
+    until(lambda: site.phase(broken) is site.phase(fine) is Phase.RUNNING)
+    assert failures == [broken, broken]
+
+
+def test_it_survives_a_sweep_that_fails(site: Site, driver: Driver) -> None:
+    site.runtime.lose("names")
+    job_id = site.job("1")
+    site.ask(job_id, Goal.RUN)
+    driver.start()
+    until(lambda: site.phase(job_id) is Phase.RUNNING)
+
+
+def test_orphans_are_removed_and_nothing_else(site: Site) -> None:
+    job_id = site.waiting("1")
+    job = site.jobs.get(job_id)
+    made = plan(job, "1.20.5", 4096)
+    names = [f"job-{job_id}-1", f"job-{job_id}-7", "job-99-1", "job-99-2"]
+    for name in names:
+        site.runtime.deploy(replace(made, name=name))
+    site.runtime.lose("remove")
+    driver = Driver(site.reconciler, sweep_s=1.0)
+    driver.remove_orphans()  # one removal is lost; the others are carried out
+    assert len(site.runtime.names()) == 2
+    driver.remove_orphans()
+    assert site.runtime.names() == (f"job-{job_id}-1",)
+    assert site.runtime.observe("job-99-1").sight is Sight.REMOVED
