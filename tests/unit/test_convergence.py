@@ -159,6 +159,12 @@ class World:
     def schedule(self) -> None:
         self.scheduler().run()
 
+    def save_for_a_while(self, job_id: int, many: int) -> None:
+        """A stop with savepoint that may be refused, and some time for it: STOP_FAILED is not found by mere chance."""
+        self.refuse("savepoints", many % 3 > 0)
+        self.ask(job_id, "save")
+        self.tick_often(job_id, many % 5 + 1)
+
     def hide(self, job_id: int) -> None:
         name = self.jobs.get(job_id).deployment
         self.hidden.add(name)
@@ -377,6 +383,7 @@ STEPS: dict[str, tuple[int, Callable[[World, int, int], None]]] = {
     "lose": (4, lambda world, _, which: world.runtime.lose(CALLS[which % len(CALLS)], tuple(Lost)[which % 2])),
     "refuse savepoints": (1, lambda world, _, which: world.refuse("savepoints", which % 2 == 0)),
     "refuse preparation": (1, lambda world, _, which: world.refuse("preparation", which % 3 == 0)),
+    "save": (3, lambda world, job_id, many: world.save_for_a_while(job_id, many)),
     "sweep": (1, lambda world, _job, _many: world.sweep_orphans()),
     "settle": (1, lambda world, _job, _many: world.settle()),
 }
