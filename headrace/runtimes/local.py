@@ -27,7 +27,6 @@ from headrace.domain.observation import (
     FlinkJob,
     FlinkState,
     Preparation,
-    SavepointView,
     Sight,
 )
 from headrace.flink import command, config, metrics, views
@@ -169,11 +168,12 @@ class LocalRuntime:
     def _live(self, name: str, layout: Layout, stop_id: int) -> DeploymentView:
         rest = self._rest(name, layout)
         flink: FlinkJob | None = None
-        savepoint = SavepointView()
+        stop = self._stop(layout, stop_id)
+        savepoint = stop.recorded()
         sight = Sight.LIVE
         try:
             flink = views.live_job(rest)
-            savepoint = self._stop(layout, stop_id).look(rest)
+            savepoint = stop.look(rest)
             self._silent_since.pop(name, None)
         except FlinkRefused:
             self._silent_since.pop(name, None)

@@ -15,7 +15,7 @@ from headrace.runtimes import files
 
 
 class StopRequest:
-    """One request, in three records: what is asked (before Flink is), what Flink answered, where the savepoint is."""
+    """One request, in three records: what is asked (before Flink is), what Flink answered, and how it ended."""
 
     def __init__(self, folder: Path, stop_id: int, local: Callable[[str], Path]) -> None:
         """``local``: the folder of this machine behind a URI."""
@@ -38,15 +38,24 @@ class StopRequest:
                 raise Unavailable("Flink has no running job that could make a savepoint")
             trigger = uuid.uuid5(uuid.NAMESPACE_URL, self._name).hex
             files.write(self._intent, {"job": running[0], "trigger": trigger, "directory": directory})
-        if self._answer.exists():
+        if self._answer.exists() or self._done.exists():
             return
         intent = files.read(self._intent)
         try:
             trigger = rest.stop(intent["job"], intent["trigger"], intent["directory"])
         except FlinkRefused as error:
-            files.write(self._answer, {"refused": str(error)})
+            self._record("", str(error))
         else:
             files.write(self._answer, {"trigger": trigger})
+
+    def recorded(self) -> SavepointView:
+        """The end of the request, if somebody has heard of it; else NONE."""
+        if not self._done.exists():
+            return SavepointView()
+        done = files.read(self._done)
+        if done["path"]:
+            return SavepointView(SavepointState.DONE, done["path"])
+        return SavepointView(SavepointState.FAILED, reason=done["reason"])
 
     def look(self, rest: FlinkRest) -> SavepointView:
         """How it stands, from Flink. Reading the result also lets the JobManager go.
@@ -54,15 +63,12 @@ class StopRequest:
         Raises:
             FlinkSilent, FlinkRefused: Flink cannot tell.
         """
-        if self._done.exists():
-            return SavepointView(SavepointState.DONE, files.read(self._done)["path"])
-        if not self._intent.exists():
-            return SavepointView()
+        known = self.recorded()
+        if known.state is not SavepointState.NONE or not self._intent.exists():
+            return known
         intent = files.read(self._intent)
         if self._answer.exists():
             answer = files.read(self._answer)
-            if "refused" in answer:
-                return SavepointView(SavepointState.FAILED, reason=answer["refused"])
             return self._judge(rest.stop_status(intent["job"], answer["trigger"]))
         try:
             return self._judge(rest.stop_status(intent["job"], intent["trigger"]))
@@ -71,10 +77,9 @@ class StopRequest:
 
     def find(self) -> SavepointView:
         """How it ended when Flink can no longer be asked: complete if its ``_metadata`` is there, which comes last."""
-        if self._done.exists():
-            return SavepointView(SavepointState.DONE, files.read(self._done)["path"])
-        if not self._intent.exists():
-            return SavepointView()
+        known = self.recorded()
+        if known.state is not SavepointState.NONE or not self._intent.exists():
+            return known
         directory = files.read(self._intent)["directory"]
         folder = self._local(directory)
         complete = sorted(folder.glob("savepoint-*/_metadata")) if folder.is_dir() else []
@@ -87,7 +92,15 @@ class StopRequest:
             return SavepointView(SavepointState.IN_PROGRESS)
         operation = status.get("operation") or {}
         if operation.get("location"):
-            files.write(self._done, {"path": operation["location"]})
-            return SavepointView(SavepointState.DONE, operation["location"])
+            return self._record(_spelled(operation["location"]), "")
         trace = (operation.get("failure-cause") or {}).get("stack-trace", "no reason given")
-        return SavepointView(SavepointState.FAILED, reason=root_cause(str(trace)))
+        return self._record("", root_cause(str(trace)))
+
+    def _record(self, path: str, reason: str) -> SavepointView:
+        files.write(self._done, {"path": path, "reason": reason})
+        return self.recorded()
+
+
+def _spelled(location: str) -> str:
+    """Flink writes local places as ``file:/x``, others as ``file:///x``: the latter, everywhere."""
+    return "file:///" + location.removeprefix("file:").lstrip("/") if location.startswith("file:") else location

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from headrace.domain.errors import Unavailable
 from headrace.domain.observation import (
     DeploymentView,
     FlinkState,
@@ -241,7 +243,8 @@ def test_cancelled_twice_is_cancelled_once(case: Case) -> None:
     case.runtime.cancel(ONE)
     case.runtime.cancel(ONE)
     case.reach(ONE, lambda view: view.flink is not None and view.flink.state is FlinkState.CANCELED)
-    case.runtime.cancel(ONE)
+    with contextlib.suppress(Unavailable):  # it may be just leaving
+        case.runtime.cancel(ONE)
     assert case.runtime.observe(ONE).savepoint == SavepointView()
 
 
