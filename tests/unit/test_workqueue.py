@@ -11,6 +11,8 @@ import pytest
 
 from headrace.control.workqueue import FIRST_BACKOFF_S, MAX_BACKOFF_S, WorkQueue
 
+pytestmark = pytest.mark.timeout(60)  # a wrong queue lets its takers wait for ever
+
 LIMIT_S = 30.0
 MARK = 99
 """An item that is due now: if it is the next, nothing else was due before it."""
