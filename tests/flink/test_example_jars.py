@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.flink.catalog import TESTED
+from headrace.flink.engines import Engine, EngineStore
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLES = REPOSITORY / "examples"
 PLUGIN = REPOSITORY / "headrace/flink/plugins/headrace-obs.jar"
@@ -25,7 +28,6 @@ MAIN_CLASSES = {
 }
 JOBS = [(line, name) for line in ("flink-1", "flink-2") for name in MAIN_CLASSES]
 JAVA_8 = 52
-ENGINES = ("1.13", "1.17", "1.20", "2.3")
 
 
 def all_jars() -> list[Path]:
@@ -38,11 +40,10 @@ def manifest(jar: Path) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in lines if line)
 
 
-def engine_store() -> Path:
-    store = os.environ.get("HEADRACE_ENGINE_STORE")
-    if not store or not Path(store).is_dir():
-        pytest.skip("HEADRACE_ENGINE_STORE names no folder of Flink engines")
-    return Path(store)
+@pytest.fixture(scope="module")
+def engines(engine_store: EngineStore) -> dict[str, Engine]:
+    """The tested engines, by version."""
+    return {version: engine_store.install(version) for version in TESTED}
 
 
 def javac() -> str:
@@ -50,10 +51,6 @@ def javac() -> str:
     if compiler is None:
         pytest.skip("no javac on the PATH")
     return compiler
-
-
-def dist(store: Path, line: str) -> Path | None:
-    return next(iter(sorted(store.glob(f"flink-{line}*/**/flink-dist*.jar"))), None)
 
 
 def test_every_job_is_there_for_both_engine_lines() -> None:
@@ -105,50 +102,48 @@ def test_expected_counts_follow_from_the_text(name: str) -> None:
     assert lines == [f"{word}\t{count}" for word, count in sorted(counts.items())]
 
 
-def test_the_jars_are_what_the_sources_make() -> None:
-    store = engine_store()
+def test_the_jars_are_what_the_sources_make(engine_store: EngineStore, engines: dict[str, Engine]) -> None:
+    assert set(engines) == set(TESTED)
     javac()
-    command = [sys.executable, str(EXAMPLES / "build.py"), "--check", "--engines", str(store)]
+    command = [sys.executable, str(EXAMPLES / "build.py"), "--check", "--engines", str(engine_store.root)]
     check = subprocess.run(command, capture_output=True, text=True, check=False)
     if check.returncode == 3:
         pytest.skip(check.stdout.strip())
     assert check.returncode == 0, check.stdout + check.stderr
 
 
-def test_the_check_names_a_jar_that_differs(tmp_path: Path) -> None:
+def test_the_check_names_a_jar_that_differs(
+    tmp_path: Path, engine_store: EngineStore, engines: dict[str, Engine]
+) -> None:
     """A changed greeting in a copy of the tree must be found in the one JAR it is in."""
-    store = engine_store()
+    assert set(engines) == set(TESTED)
     javac()
     for folder in ("examples", "flink-plugins", "headrace/flink/plugins"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder)
     source = tmp_path / "examples/test/mygroup/Test.java"
     source.write_text(source.read_text(encoding="utf-8").replace("greetings", "goodbye"), encoding="utf-8")
-    command = [sys.executable, str(tmp_path / "examples/build.py"), "--check", "--engines", str(store)]
+    command = [sys.executable, str(tmp_path / "examples/build.py"), "--check", "--engines", str(engine_store.root)]
     check = subprocess.run(command, capture_output=True, text=True, check=False)
     if check.returncode == 3:
         pytest.skip(check.stdout.strip())
     assert (check.returncode, check.stdout) == (1, "differs: examples/jars/test.jar\n")
 
 
-@pytest.mark.parametrize("line", ENGINES)
-def test_plugin_keeps_its_word_on(line: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", TESTED)
+def test_plugin_keeps_its_word_on(version: str, tmp_path: Path, engines: dict[str, Engine]) -> None:
     """`flink-plugins/obs/check/ObsCheck.java` goes through the promises of the plugin's README, on one engine."""
-    store = engine_store()
     compiler = javac()
-    java = shutil.which("java")
-    found = dist(store, line)
-    if found is None or java is None:
-        pytest.skip(f"no Flink {line} in the engine store, or no java on the PATH")
-    against = dist(store, "1.17") or found
+    engine = engines[version]
+    against = engines[TESTED[0]].lib_jars[-1]
     source = REPOSITORY / "flink-plugins/obs/check/ObsCheck.java"
     options = ["--release", "8", "-nowarn", "-encoding", "UTF-8", "-cp", str(against), "-d", str(tmp_path)]
     subprocess.run([compiler, *options, str(source)], check=True, capture_output=True)
     root = tmp_path / "buckets"
     root.mkdir()
-    classpath = os.pathsep.join([str(tmp_path), str(PLUGIN), f"{found.parent}/*"])
+    classpath = os.pathsep.join([str(tmp_path), str(PLUGIN), *map(str, engine.lib_jars)])
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
     done = subprocess.run(
-        [java, "-Xmx128m", "-cp", classpath, "ObsCheck", str(root)],
+        [str(engine.java), "-Xmx128m", "-cp", classpath, "ObsCheck", str(root)],
         capture_output=True,
         text=True,
         check=False,

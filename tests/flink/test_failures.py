@@ -76,6 +76,20 @@ def test_the_memory_of_the_machine_is_never_promised_twice(tmp_path: Path, engin
         server.down()
 
 
+def test_a_machine_with_too_small_cus_is_told_of_at_create(tmp_path: Path, engine_store: EngineStore) -> None:
+    server = ServerUnderTest(tmp_path / "home", engine_store.root, {"HEADRACE_MEMORY_PER_CU_MB": "512"})
+    try:
+        jobs = Jobs(server.start())
+        jobs.lay_out()
+        with pytest.raises(ApiError, match=r"manager_cu_number.*at least 768 MB"):
+            jobs.create("small", "failOnDemand.jar", "--when none")
+        with pytest.raises(ApiError, match=r"tm_cus.*at least 1024 MB"):
+            jobs.create("small", "failOnDemand.jar", "--when none", manager_cu_number=2, cu_number=3)
+        assert jobs.client.call("GET", "/v1.0/{p}/streaming/jobs")["job_list"]["total_count"] == 0
+    finally:
+        server.down()
+
+
 def test_a_stop_ends_a_job_that_is_only_starting(jobs: Jobs, server: ServerUnderTest) -> None:
     job_id = jobs.create("none", "failOnDemand.jar", "--when none")
     jobs.run(job_id)
