@@ -9,7 +9,7 @@ from typing import NamedTuple, assert_never
 
 from headrace.control.scheduler import Scheduler
 from headrace.domain.deployment import DeploymentPlan, savepoint_dir
-from headrace.domain.errors import Refused
+from headrace.domain.errors import HeadraceError, Refused
 from headrace.domain.job import AT_REST, LIVE, Job, Phase
 from headrace.domain.lifecycle import (
     Act,
@@ -76,7 +76,7 @@ class Reconciler:
                 self.jobs.move(job, record, now_ms=self.now_ms())
                 log.info("job %d: %s -> %s (attempt %d)", job.id, job.record.phase, record.phase, record.attempt)
             case Act(action):
-                self._perform(job, action)
+                self._try(job, action)
             case Wait(note):
                 if note is not None and note != job.record.note:
                     self.jobs.annotate(job, note)
@@ -114,6 +114,15 @@ class Reconciler:
             self._since[job.id] = (job.record.phase, job.record.attempt, since)
         limit = self.patience.get(job.record.phase)
         return limit is not None and self.monotonic() - since > limit
+
+    def _try(self, job: Job, action: Action) -> None:
+        """Carries it out; what hinders it is shown to the user, for as long as it does."""
+        try:
+            self._perform(job, action)
+        except HeadraceError as error:
+            if job.record.note != str(error) and job.record.phase in LIVE:
+                self.jobs.annotate(job, str(error))
+            raise
 
     def _perform(self, job: Job, action: Action) -> None:
         match action:

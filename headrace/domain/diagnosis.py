@@ -66,6 +66,11 @@ def explain(view: DeploymentView) -> str:
     return " ".join(part for part in (cause, suggestion) if part)
 
 
+def never_started(last_note: str) -> str:
+    """Why a deployment is given up whose processes could not be started in time; ``last_note`` tells the obstacle."""
+    return f"The job's processes could not be started within the start patience. {last_note}".rstrip()
+
+
 def never_ran(view: DeploymentView) -> str:
     """Why a deployment is given up whose tasks did not all run in time."""
     state = view.flink.state if view.flink else "not answering yet"

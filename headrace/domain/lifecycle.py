@@ -166,6 +166,8 @@ def _starting(job: Job, seen: Observation) -> Decision:
             return Move(job.record.evolve(phase=Phase.RUNNING, note=""))
         return _cancel(job)
     match view.sight:
+        case Sight.ABSENT if seen.overdue:
+            return _end(job, Phase.SUBMIT_FAILED, diagnosis.never_started(job.record.note))
         case Sight.ABSENT:
             return Act(Deploy()) if seen.granted else Move(job.record.evolve(phase=Phase.WAITING, note=""))
         case Sight.DEAD:

@@ -39,7 +39,7 @@ from headrace.runtimes.base import Records
 from headrace.runtimes.ports import free_ports
 from headrace.runtimes.processes import Kept, Life
 from headrace.runtimes.savepoints import StopRequest
-from headrace.runtimes.staging import Locate, Staging, load_prepared
+from headrace.runtimes.staging import PREPARED, Locate, Staging, load_prepared
 
 STARTED, REMOVED, GONE = "started.json", "removed", "gone"
 GRACE_S = 5.0
@@ -95,8 +95,12 @@ class LocalRuntime:
     def deploy(self, plan: DeploymentPlan) -> None:
         """See Runtime.deploy. Every step can be repeated: a role that was started once is not started again."""
         layout = self._layout(plan.name)
-        if not layout.folder.exists() or (layout.folder / REMOVED).exists():
+        if (layout.folder / REMOVED).exists():
             return
+        if not (layout.folder / PREPARED).exists():
+            raise Unavailable(
+                f"The prepared files of {plan.name} are gone from {layout.folder}. Stop the job and run it again."
+            )
         if (layout.folder / STARTED).exists():
             return
         prepared = load_prepared(layout)

@@ -367,6 +367,7 @@ def test_each_run_is_a_new_attempt() -> None:
         ((*TO_RUNNING, FAILED, FAILED, REMOVED), "Flink: boom"),
         ((*TO_RUNNING, FROZEN, FROZEN, REMOVED), "does not answer"),
         ((*TO_STARTING, ABSENT, LATE), "start patience"),
+        ((*TO_STARTING, ABSENT, view(Sight.ABSENT, overdue=True)), "could not be started"),
         ((*TO_STARTING, ABSENT, TM_LOST), "A TaskManager ended (killed by SIGKILL)"),
         ((*TO_RUNNING, SAVE, RUNS, NOT_SAVED), "too slow"),
         ((*TO_RUNNING, SAVE, RUNS, OVERDUE), "did not complete in time"),

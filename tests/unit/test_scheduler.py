@@ -15,6 +15,7 @@ from headrace.control.driver import Driver
 from headrace.control.reconciler import Reconciler
 from headrace.control.scheduler import Scheduler
 from headrace.domain.deployment import DeploymentPlan, plan
+from headrace.domain.errors import Unavailable
 from headrace.domain.job import Desired, Goal, Job, JobSpec, Phase, Record
 from headrace.domain.observation import Sight
 from headrace.runtimes.fake import FakeRuntime
@@ -169,6 +170,21 @@ def test_it_survives_a_tick_that_fails_unexpectedly(site: Site, driver: Driver) 
     driver.start()
     until(lambda: site.phase(broken) is site.phase(fine) is Phase.RUNNING)
     assert failures == [broken, broken]
+
+
+def test_what_hinders_an_action_is_shown_as_long_as_it_does(site: Site) -> None:
+    job_id = site.waiting("1")
+    site.scheduler.run()
+    site.reconciler.tick(job_id)
+    assert site.phase(job_id) is Phase.STARTING
+    site.runtime.lose("deploy")
+    with pytest.raises(Unavailable):
+        site.reconciler.tick(job_id)
+    assert site.jobs.get(job_id).record.note == "deploy was lost"
+    for _ in range(4):
+        site.reconciler.tick(job_id)
+    assert site.phase(job_id) is Phase.RUNNING
+    assert site.jobs.get(job_id).record.note == ""
 
 
 def test_it_survives_a_sweep_that_fails(site: Site, driver: Driver) -> None:
