@@ -19,7 +19,7 @@ serve: setup  ## the API on http://127.0.0.1:7373
 test: $(VENV)/dev.done  ## all tests, on real Flink too
 	$(BIN)/python -m pytest --durations=20
 
-check: $(VENV)/dev.done  ## lint, types, layers, reproducible JARs
+check: $(VENV)/dev.done  ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -41,7 +41,7 @@ $(VENV)/run.done: requirements/run.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Headrace needs Python 3.11 or newer with venv (Debian: apt install python3-venv)." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --require-hashes -r requirements/run.lock
-	$(PIP) install --no-deps --no-build-isolation -e .
+	PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation -e .
 	touch $@
 
 $(VENV)/dev.done: $(VENV)/run.done requirements/dev.lock

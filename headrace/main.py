@@ -163,7 +163,8 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
                 timeout_graceful_shutdown=5,
             )
         )
-        url = f"http://{settings.host}:{listener.getsockname()[1]}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"http://{host}:{listener.getsockname()[1]}"
         server.driver.start()
         announcer = threading.Thread(target=_announce, args=(http, server, url, ready), daemon=True)
         announcer.start()

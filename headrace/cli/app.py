@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from tomllib import TOMLDecodeError
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 
 from headrace.cli import demo, doctor, engines, objects, serve
@@ -32,6 +34,9 @@ def main() -> None:
         app()
     except (HeadraceError, ApiError, demo.DemoFailed) as error:
         Console(stderr=True).print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(1)
+    except (SettingsError, TOMLDecodeError) as error:
+        Console(stderr=True).print(f"error: the settings cannot be read: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
     except ValidationError as error:
         console = Console(stderr=True)

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from headrace.domain.errors import EngineUnknown
 from headrace.flink import catalog
 from headrace.flink.engines import EngineStore
 from headrace.home import Home
@@ -59,7 +60,7 @@ def _system(_: Settings) -> Iterator[Finding]:
 
 
 def _memory(settings: Settings) -> Iterator[Finding]:
-    total = settings.memory_limit_mb or machine.memory_mb()
+    total = settings.memory_limit_mb if settings.memory_limit_mb is not None else machine.memory_mb()
     free = total - settings.memory_reserve_mb
     needed = 2 * settings.memory_per_cu_mb
     yield Finding(
@@ -84,7 +85,13 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 def _engines(settings: Settings) -> Iterator[Finding]:
     store = EngineStore(settings.engine_store, settings.engine_java_homes)
     installed = [engine.version for engine in store.installed()]
-    default = catalog.resolve(None, aliases=settings.engine_aliases, default=settings.engine_default)
+    try:
+        default = catalog.resolve(
+            None, aliases=settings.engine_aliases, default=settings.engine_default, installed=installed
+        )
+    except EngineUnknown as error:
+        yield Finding(good=False, what=f"default Flink {settings.engine_default}", remedy=str(error))
+        return
     yield Finding(
         default in installed,
         f"Flink {default} (default) in the engine store; installed: {', '.join(installed) or 'none'}",

@@ -78,6 +78,9 @@ _OWNED = {
 }
 """Keys that Headrace owns: exact names, or prefixes where they end in "." or "-", or name a family."""
 
+MOST_RESTARTS_PER_HOUR = 3600
+"""One a second: the delay between two restarts is that long."""
+
 SMALL_TASKMANAGER_MB = 1728
 """Below Flink's own default size of a TaskManager."""
 
@@ -180,7 +183,14 @@ def _restart_strategy(plan: DeploymentPlan, minor: tuple[int, int]) -> dict[str,
     key = "restart-strategy.type" if minor >= (1, 19) else "restart-strategy"
     if plan.restarts_per_hour is None:
         return {key: "none"}
-    most = plan.restarts_per_hour if plan.restarts_per_hour > 0 else 2**31 - 1
+    if plan.restarts_per_hour < 0:  # without limit, so with a backoff
+        return {
+            key: "exponential-delay",
+            "restart-strategy.exponential-delay.initial-backoff": "1 s",
+            "restart-strategy.exponential-delay.max-backoff": "1 min",
+        }
+    # Flink makes an array of this size: far more than an hour can see is as good as any number.
+    most = min(plan.restarts_per_hour, MOST_RESTARTS_PER_HOUR)
     return {
         key: "failure-rate",
         "restart-strategy.failure-rate.max-failures-per-interval": str(most),

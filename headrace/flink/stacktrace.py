@@ -10,6 +10,7 @@ LONGEST = 500
 TAIL_BYTES = 256 * 1024
 
 _HEAD = re.compile(r"^(?:Caused by: )?((?:[\w$]+\.)+[\w$]*(?:Exception|Error|Throwable|Failure)\b.*)$")
+_OUTCRY = re.compile(r"^(?:Error|Exception in|Terminating due to|java\.lang\.OutOfMemoryError)\b")
 _LOUD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (?:ERROR|FATAL)\b")
 
 
@@ -35,5 +36,5 @@ def last_error(log: Path) -> str:
         if causes:
             return causes[-1].strip()[:LONGEST]
         return block[0].split(" - ", 1)[-1].strip()[:LONGEST]
-    said = [line.strip() for line in lines if "OutOfMemoryError" in line or line.startswith(("Error", "Exception in"))]
+    said = [line.strip() for line in lines if _OUTCRY.match(line)]
     return said[-1][:LONGEST] if said else ""

@@ -32,6 +32,16 @@ def test_a_failure_is_told_with_its_cause(
     assert jobs.client.call("GET", "/v1.0/{p}/queues/q")["used_cu"] == 0
 
 
+def test_a_job_that_may_restart_is_restarted_by_flink_and_says_so(jobs: Jobs) -> None:
+    args = "--when record --after 20 --rate 50"
+    job_id = jobs.create("again", "failOnDemand.jar", args, restart_when_exception=True)
+    jobs.run(job_id)
+    jobs.until(job_id, "job_running")
+    wait_until("it says that it restarts", lambda: "restarting" in jobs.detail(job_id)["status_desc"])
+    jobs.stop(job_id)
+    jobs.until(job_id, "job_cancel_success")
+
+
 def test_two_executes_in_one_main(jobs: Jobs) -> None:
     job_id = jobs.create("twice", "failOnDemand.jar", "--when twice")
     jobs.run(job_id)
