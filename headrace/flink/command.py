@@ -176,6 +176,7 @@ def _jvm(
         f"-Djava.io.tmpdir={layout.tmp}",
         f"-Duser.home={layout.work(role)}",
         "-XX:-UsePerfData",
+        *((f"-XX:SharedArchiveFile={engine.archive}",) if engine.archive else ()),
         *module_options(engine.java_major),
         f"-Dlog.file={layout.log / f'{role}.log'}",
         f"-Dlog4j.configurationFile={(layout.conf(role) / 'log4j.properties').as_uri()}",
@@ -199,7 +200,8 @@ def _user_jvm_options(role: str, options: Mapping[str, str]) -> list[str]:
 
 
 def _class_path(engine: Engine, layout: Layout) -> str:
-    return ":".join([str(layout.classpath), *(str(jar) for jar in engine.lib_jars)])
+    """The deployment's own folder comes last: the class archive holds for class paths that begin with the engine's."""
+    return ":".join([*(str(jar) for jar in engine.lib_jars), str(layout.classpath)])
 
 
 def _environment(engine: Engine, layout: Layout, role: str) -> dict[str, str]:

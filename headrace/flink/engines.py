@@ -4,6 +4,7 @@
 
     <store>/flink-1.20.5/{lib,plugins,opt,bin,licenses}  one Flink, read-only, with its manifest
     <store>/java-17.0.9.2/bin/java …                     one Java, shared by the engines that need it
+    <store>/classes-1.20.5-0f3a….jsa                     their classes, ready to be mapped; see ``sharing``
     <store>/locks/flink-1.20.5.lock                      in use: running deployments hold ``flock(LOCK_SH)`` on it
     <store>/locks/install-flink-1.20.5.lock              one installer or remover at a time
     <store>/.tmp-flink-1.20.5-x7k2/                      an installation under way; swept if its installer died
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.domain.errors import EngineBroken, EngineInUse, EngineUnknown
-from headrace.flink import catalog, installer, java, manifest, occupancy
+from headrace.flink import catalog, installer, java, manifest, occupancy, sharing
 from headrace.flink.installer import InstallProgress, Report
 
 _TEMPORARY = ".tmp-"
@@ -45,6 +46,8 @@ class Engine:
     use_lock: Path
     size: int
     """Bytes on disk, the Java not included."""
+    archive: Path | None = None
+    """The class archive for this Java, if there is one."""
 
     @property
     def minor(self) -> tuple[int, int]:
@@ -111,7 +114,10 @@ class EngineStore:
         except EngineBroken:
             return None
         jars = sorted((home / "lib").glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
-        return Engine(version, home, java_home / "bin" / "java", java_major, tuple(jars), self._lock(part), listed.size)
+        executable = java_home / "bin" / "java"
+        archive = self.root / sharing.name(version, executable)
+        known = archive if archive.exists() else None
+        return Engine(version, home, executable, java_major, tuple(jars), self._lock(part), listed.size, known)
 
     def verify(self, version: str) -> tuple[str, ...]:
         """What differs from what was installed, one sentence each; reads every byte."""
@@ -145,7 +151,8 @@ class EngineStore:
         """
         flink = _flink(catalog.require_exact(version))
         try:
-            return self.find(version) or self._install(flink, report)
+            engine = self.find(version) or self._install(flink, report)
+            return engine if engine.archive else self._with_archive(engine, flink, report)
         except OSError as error:
             raise EngineBroken(f"{flink.title} could not be installed: {error}") from error
 
@@ -159,6 +166,7 @@ class EngineStore:
             if not (self.root / flink.name).exists():
                 raise EngineUnknown(f"{flink.title} is not installed")
             self._evict(flink)
+            self._remove_archives(version)
             self._sweep(flink)
             self._remove_unneeded_javas()
 
@@ -178,6 +186,27 @@ class EngineStore:
         if found is None:
             raise EngineBroken(f"{flink.title} was installed, but files are missing: {self.verify(version)[:3]}")
         return found
+
+    def _with_archive(self, engine: Engine, flink: _Part, report: Report) -> Engine:
+        """The engine with a class archive, or as it is when its Java cannot make one."""
+        with self._alone(flink, report):
+            found = self.find(engine.version)
+            if found is None or found.archive is not None:
+                return found or engine  # another one was quicker
+            workplace = self._temporary(flink)
+            try:
+                made = sharing.make(engine.java, engine.java_major, engine.lib_jars, workplace)
+                if made is not None:
+                    self._remove_archives(engine.version)
+                    made.rename(self.root / sharing.name(engine.version, engine.java))
+            finally:
+                manifest.discard(workplace)
+        return self.find(engine.version) or engine
+
+    def _remove_archives(self, version: str) -> None:
+        """Also those of another Java: a JVM that has one open keeps it."""
+        for archive in self.root.glob(f"classes-{version}-*.jsa"):
+            archive.unlink()
 
     @contextmanager
     def _java_at_hand(self, version: str, report: Report) -> Iterator[None]:
