@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,7 +14,7 @@ from headrace.control.workqueue import FIRST_BACKOFF_S, MAX_BACKOFF_S, WorkQueue
 
 pytestmark = pytest.mark.timeout(60)  # a wrong queue lets its takers wait for ever
 
-LIMIT_S = 30.0
+LIMIT_S = 20.0
 MARK = 99
 """An item that is due now: if it is the next, nothing else was due before it."""
 
@@ -197,6 +198,17 @@ def waiting(queue: WorkQueue, takers: int) -> Callable[[], bool]:
     return lambda: len(queue._changed._waiters) >= takers  # type: ignore[attr-defined]
 
 
+@contextmanager
+def takers(queue: WorkQueue, number: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that are let go even if the test fails."""
+    with ThreadPoolExecutor(number) as pool:
+        try:
+            yield pool
+        finally:
+            for _ in range(number):
+                queue.close()
+
+
 def until(condition: Callable[[], bool]) -> None:
     limit = threading.Event()
     timer = threading.Timer(LIMIT_S, limit.set)
@@ -211,7 +223,7 @@ def until(condition: Callable[[], bool]) -> None:
 def test_a_waiting_taker_gets_what_is_added(queue: WorkQueue, delay: float | None) -> None:
     if delay is not None:
         queue.add(1, delay)
-    with ThreadPoolExecutor(1) as pool:
+    with takers(queue, 1) as pool:
         taker = pool.submit(queue.take)
         until(waiting(queue, 1))
         queue.add(2)
@@ -221,7 +233,7 @@ def test_a_waiting_taker_gets_what_is_added(queue: WorkQueue, delay: float | Non
 def test_a_waiting_taker_gets_what_is_handed_back(queue: WorkQueue) -> None:
     queue.add(1)
     queue.take()
-    with ThreadPoolExecutor(1) as pool:
+    with takers(queue, 1) as pool:
         taker = pool.submit(queue.take)
         until(waiting(queue, 1))
         queue.add(1)
@@ -230,11 +242,11 @@ def test_a_waiting_taker_gets_what_is_handed_back(queue: WorkQueue) -> None:
 
 
 def test_closed_it_lets_all_takers_go(queue: WorkQueue) -> None:
-    with ThreadPoolExecutor(3) as pool:
-        takers = [pool.submit(queue.take) for _ in range(3)]
+    with takers(queue, 3) as pool:
+        taken = [pool.submit(queue.take) for _ in range(3)]
         until(waiting(queue, 3))
         queue.close()
-        assert [taker.result(LIMIT_S) for taker in takers] == [None, None, None]
+        assert [taker.result(LIMIT_S) for taker in taken] == [None, None, None]
     queue.add(1)
     assert queue.take() is None
 
@@ -242,7 +254,7 @@ def test_closed_it_lets_all_takers_go(queue: WorkQueue) -> None:
 def test_an_item_comes_by_itself_when_its_time_has_come() -> None:
     queue = WorkQueue()  # by the real clock
     queue.add(1, 0.05)
-    with ThreadPoolExecutor(1) as pool:
+    with takers(queue, 1) as pool:
         assert pool.submit(queue.take).result(LIMIT_S) == 1
 
 
@@ -265,7 +277,7 @@ def test_no_item_is_ever_held_by_two() -> None:
             holding[item].release()
             queue.done(item, failed=taken[item] % 7 == 0)
 
-    with ThreadPoolExecutor(8) as pool:
+    with takers(queue, 8) as pool:
         workers = [pool.submit(work) for _ in range(8)]
         for item in items:
             queue.add(item)
