@@ -34,7 +34,7 @@ from headrace.domain.observation import (
     Sight,
 )
 
-laws = settings(max_examples=500, deadline=None, derandomize=True)
+laws = settings(max_examples=400, deadline=None, derandomize=True)
 
 OUTCOMES = (Phase.FINISHED, Phase.FAILED, Phase.SUBMIT_FAILED)
 FAILURES = frozenset({Phase.FAILED, Phase.SUBMIT_FAILED})
