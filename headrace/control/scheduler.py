@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 
@@ -11,8 +10,6 @@ from headrace.domain.errors import Refused
 from headrace.domain.job import Job
 from headrace.domain.queue import admit
 from headrace.store.queues import QueueStore
-
-log = logging.getLogger(__name__)
 
 
 class Scheduler:
@@ -29,20 +26,21 @@ class Scheduler:
     def run(self) -> tuple[int, ...]:
         """Grants what fits; the ids of the jobs that got their grant."""
         with self._lock:
-            ledger = self._queues.ledger(self._measure)
+            unsizable: dict[int, str] = {}
+            ledger = self._queues.ledger(lambda job: self._measure(job, unsizable))
             admission = admit(ledger.queues, self._memory_mb(), ledger.holding, ledger.waiting)
-            self._reasons = dict(admission.waiting)
+            self._reasons = {**admission.waiting, **unsizable}
             return tuple(claim.job_id for claim in admission.granted if self._queues.grant(claim))
 
     def reason(self, job_id: int) -> str:
         """Why the job still waits, "" if that is not known."""
         return self._reasons.get(job_id, "")
 
-    def _measure(self, job: Job) -> tuple[int, int]:
+    def _measure(self, job: Job, unsizable: dict[int, str]) -> tuple[int, int] | None:
         try:
             shape = claim_size(job.spec, self._memory_per_cu_mb)
         except Refused as error:
-            # Validated when it was stored, so the settings have changed since; it waits, and says so.
-            log.warning("job %d cannot be sized: %s", job.id, error)
-            return 2**62, 2**62
+            # Validated when it was stored, so the settings have changed since: it waits, says so, and holds up nobody.
+            unsizable[job.id] = f"cannot start: {error}"
+            return None
         return shape.cu_milli, shape.memory_mb

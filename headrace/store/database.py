@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
 
 from headrace.domain.errors import HomeUnusable
 
@@ -26,7 +27,7 @@ class Database:
         """Opens ``path``, which is created or migrated as needed; an older one is copied first.
 
         Raises:
-            HomeUnusable: the file is of a newer Headrace.
+            HomeUnusable: the file is of a newer Headrace, or no database.
         """
         self.path = path
         self._engine = create_engine(f"sqlite:///{path}", pool_size=16, max_overflow=16)
@@ -34,6 +35,9 @@ class Database:
         event.listen(self._engine, "begin", _begin)
         try:
             _migrate(self._engine, path)
+        except DatabaseError as error:
+            self._engine.dispose()
+            raise HomeUnusable(f"The database {path} cannot be used: {error.orig}. Use another home.") from error
         except BaseException:
             self._engine.dispose()
             raise

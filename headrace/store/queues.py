@@ -122,11 +122,11 @@ class QueueStore:
                 raise QueueInUse(f"The queue {queue.name} runs jobs ({listed}). Stop them first.")
             connection.execute(delete(queues).where(queues.c.id == queue.id))
 
-    def ledger(self, measure: Callable[[Job], tuple[int, int]]) -> Ledger:
+    def ledger(self, measure: Callable[[Job], tuple[int, int] | None]) -> Ledger:
         """Everything the scheduler needs, in one consistent view.
 
         Args:
-            measure: what a job needs: (thousandths of a CU, MB).
+            measure: what a job needs: (thousandths of a CU, MB); None leaves it out.
         """
         waiting = (
             select(jobs, queues.c.id.label("queue_id"))
@@ -144,8 +144,9 @@ class QueueStore:
         claims = []
         for row in rows:
             job = codec.job_from_row(row)
-            cu_milli, memory = measure(job)
-            claims.append(Claim(job.id, str(row.queue_id), cu_milli, memory, order=job.desired.requested_ms))
+            needed = measure(job)
+            if needed is not None:
+                claims.append(Claim(job.id, str(row.queue_id), *needed, order=job.desired.requested_ms))
         return Ledger(capacity, held, tuple(claims))
 
     def grant(self, claim: Claim) -> bool:

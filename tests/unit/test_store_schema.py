@@ -116,6 +116,14 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.glob("*.bak")] == []
 
 
+def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "headrace.db"
+    path.write_text("a letter to the operator" * 100)
+    with pytest.raises(HomeUnusable, match="not a database"):
+        Database(path)
+    assert path.read_text().startswith("a letter")
+
+
 @pytest.mark.parametrize("revision", sorted(script.revision for script in scripts().walk_revisions())[:-1])
 def test_an_older_schema_is_copied_and_migrated_with_all_its_rows(tmp_path: Path, revision: str) -> None:
     path = tmp_path / "headrace.db"
