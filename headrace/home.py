@@ -14,6 +14,9 @@ from typing import Any
 
 from headrace.domain.errors import HomeUnusable
 
+UNFIT = frozenset(":#\\%?*\n\r\t")
+"""Characters that a class path, a URI or ``flink-conf.yaml`` would take for their own."""
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -31,6 +34,12 @@ class Home:
     def __init__(self, folder: Path) -> None:
         """Raises HomeUnusable if the folder cannot be used."""
         self.folder = folder.expanduser().resolve()
+        unfit = sorted(set(str(self.folder)) & UNFIT)
+        if unfit:
+            raise HomeUnusable(
+                f"The home {self.folder} has {unfit[0]!r} in its path, which Java class paths and Flink's "
+                "configuration cannot hold. Choose another one."
+            )
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)

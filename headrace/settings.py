@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -75,6 +75,14 @@ class Settings(BaseSettings):
     signature_skew_seconds: Annotated[
         int, Field(ge=0, description="How far the clock of a signed request may be from ours.")
     ] = 900
+
+    @field_validator("engine_store")
+    @classmethod
+    def _fits_a_class_path(cls, path: Path) -> Path:
+        if ":" in str(path):
+            message = "must not have ':' in it: that separates the entries of a Java class path"
+            raise ValueError(message)
+        return path
 
     @classmethod
     def settings_customise_sources(

@@ -108,6 +108,11 @@ def _is_family(key: str, owned: str) -> bool:
     return key.startswith(owned if owned.endswith((".", "-")) else f"{owned}.")
 
 
+def uri(path: Path) -> str:
+    """A folder of this machine as Flink's Path reads it: it decodes no percent signs."""
+    return f"file://{path}"
+
+
 @dataclass(frozen=True)
 class Places:
     """Folders (absolute) and ports of one deployment."""
@@ -126,7 +131,7 @@ def build(plan: DeploymentPlan, minor: tuple[int, int], places: Places) -> dict[
 
 def _defaults(plan: DeploymentPlan, places: Places) -> dict[str, str]:
     """What the user may override."""
-    checkpoints = plan.checkpoint_dir or (places.state / "checkpoints").as_uri()
+    checkpoints = plan.checkpoint_dir or uri(places.state / "checkpoints")
     options = {
         "state.checkpoints.dir": checkpoints,
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
@@ -166,9 +171,9 @@ def _owned(plan: DeploymentPlan, minor: tuple[int, int], places: Places) -> dict
         "web.refresh-interval": "200",
         "web.tmpdir": str(places.folder / "tmp"),
         "io.tmp.dirs": str(places.folder / "tmp"),
-        "jobmanager.archive.fs.dir": (places.folder / "archive").as_uri(),
+        "jobmanager.archive.fs.dir": uri(places.folder / "archive"),
         "fs.obs.local.root": str(places.objects),
-        "state.savepoints.dir": (places.state / "savepoints").as_uri(),
+        "state.savepoints.dir": uri(places.state / "savepoints"),
         "parallelism.default": str(plan.shape.parallelism),
         "taskmanager.numberOfTaskSlots": str(plan.shape.slots),
         "execution.target": "embedded",

@@ -219,7 +219,7 @@ class LocalRuntime:
         if not self._runs(layout):
             return
         own = self._state(_job_of(name)) / "savepoints" / f"{name}-{stop_id}"
-        self._stop(layout, stop_id).ask(self._rest(name, layout), savepoint_dir or own.as_uri())
+        self._stop(layout, stop_id).ask(self._rest(name, layout), savepoint_dir or config.uri(own))
 
     def _stop(self, layout: Layout, stop_id: int) -> StopRequest:
         return StopRequest(layout.folder, stop_id, self._local)

@@ -21,7 +21,7 @@ def engine_store() -> EngineStore:
 def server(tmp_path: Path, engine_store: EngineStore) -> Iterator[ServerUnderTest]:
     """A home of its own; at the end everything is down and no process is left."""
     engine_store.install("1.20.5")
-    one = ServerUnderTest(tmp_path / "home", engine_store.root)
+    one = ServerUnderTest(tmp_path / "a hôme", engine_store.root)
     yield one
     one.down()
     wait_until("no process is left", lambda: not processes_of(tmp_path), 30)

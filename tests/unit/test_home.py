@@ -1,0 +1,54 @@
+"""The home: private, held by one server, refused where it cannot work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from headrace.domain.errors import HomeUnusable
+from headrace.home import Home, write_private
+
+
+def test_it_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        home = Home(tmp_path / "home")
+        write_private(home.server_file, {"a": 1})
+        home.credentials()
+    finally:
+        os.umask(old)
+    assert home.folder.stat().st_mode & 0o777 == 0o700
+    assert home.server_file.stat().st_mode & 0o777 == 0o600
+    assert (home.folder / "credentials.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_credentials_stay_the_same(tmp_path: Path) -> None:
+    first = Home(tmp_path / "home").credentials()
+    assert Home(tmp_path / "home").credentials() == first
+    assert len(first.project_id) == 32
+    assert first.project_id.isalnum()
+
+
+def test_one_server_at_a_time(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    assert home.holder() is None
+    with home.held():
+        assert home.holder() == os.getpid()
+        with pytest.raises(HomeUnusable, match=f"pid {os.getpid()}"), Home(tmp_path / "home").held():
+            pytest.fail("held twice")
+    assert home.holder() is None
+
+
+@pytest.mark.parametrize("name", ["a:b", "a#b", "a%b", "a\\b"])
+def test_a_path_that_flink_cannot_use_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(HomeUnusable, match="Choose another"):
+        Home(tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_a_file_is_no_home(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HomeUnusable):
+        Home(tmp_path / "file")
