@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,13 +33,6 @@ JOBMANAGERS: list[tuple[int, dict[str, str]]] = [
 ]
 
 
-@contextmanager
-def one_jvm_at_a_time() -> Iterator[None]:
-    with (Path(tempfile.gettempdir()) / "headrace-flink.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def ask(engine: Engine, command: str, conf: Path, options: dict[str, str]) -> tuple[list[str], dict[str, str]]:
     """JVM arguments and options by ``BashJavaUtils``, as Flink's start scripts call it."""
     class_path = f"{engine.home / 'bin' / 'bash-java-utils.jar'}:{engine.lib_jars[-1]}"
@@ -66,7 +55,7 @@ def test_the_split_is_flinks_own(engine_store: EngineStore, tmp_path: Path, vers
     engine = engine_store.install(version)
     for name in ("flink-conf.yaml", "config.yaml"):
         (tmp_path / name).touch()
-    with engine_store.hold(engine), one_jvm_at_a_time():
+    with engine_store.hold(engine):
         for size, options in TASKMANAGERS:
             task = memory.taskmanager(size, options, slots=3, cpu=2)
             shape = {
@@ -92,7 +81,7 @@ def test_flink_accepts_the_small_shapes(engine_store: EngineStore, tmp_path: Pat
     engine = engine_store.install(version)
     for name in ("flink-conf.yaml", "config.yaml"):
         (tmp_path / name).touch()
-    with engine_store.hold(engine), one_jvm_at_a_time():
+    with engine_store.hold(engine):
         for size in (memory.FLOOR_TASKMANAGER_MB, 1280):
             task = memory.taskmanager(size, {}, slots=1, cpu=1)
             arguments, options = ask(engine, "GET_TM_RESOURCE_PARAMS", tmp_path, task.options())

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.support.server import Jobs, ServerUnderTest, processes_of, wait_until
+from tests.support.server import Jobs, ServerUnderTest, is_jvm, processes_of, wait_until
 
 pytestmark = pytest.mark.flink
 
@@ -39,6 +39,51 @@ def test_a_killed_headrace_finds_its_job_again(server: ServerUnderTest, jobs: Jo
     again.stop(job_id, savepoint=True)
     again.until(job_id, "job_cancel_success")
     assert again.counted()
+
+
+@pytest.mark.parametrize("sign", ["", "prepared.json", "ports.json", "jobmanager/process.json", "started.json"])
+def test_killed_while_it_starts_a_job_it_starts_it_once(server: ServerUnderTest, jobs: Jobs, sign: str) -> None:
+    """Killed as soon as this file of the deployment is there ("" = as soon as the run was accepted)."""
+    job_id = jobs.counter()
+    jobs.run(job_id)
+    deployment = server.home / "deployments" / f"job-{job_id}-1"
+    if sign:
+        wait_until(f"{sign} is there", (deployment / sign).exists)
+    server.kill()
+    again = Jobs(server.start())
+    again.until(job_id, "job_running")
+    assert again.path(job_id) == ["job_init", "job_submitting", "job_running"]
+    assert [folder.name for folder in (server.home / "deployments").iterdir()] == [deployment.name]
+    running = [pid for pid in processes_of(deployment) if is_jvm(pid)]
+    assert sorted(running) == sorted(jvms(server).values())
+    assert len(running) == 2
+    again.stop(job_id, savepoint=True)
+    again.until(job_id, "job_cancel_success")
+    again.counted()
+
+
+@pytest.mark.parametrize("sign", ["", "stop-2.intent.json", "stop-2.answer.json", "removed", "gone"])
+def test_killed_while_it_stops_a_job_it_stops_it_with_its_savepoint(
+    server: ServerUnderTest, jobs: Jobs, sign: str
+) -> None:
+    job_id = jobs.counter()
+    jobs.run(job_id)
+    jobs.until(job_id, "job_running")
+    wait_until("something was counted", jobs.counted)
+    jobs.stop(job_id, savepoint=True)
+    deployment = server.home / "deployments" / f"job-{job_id}-1"
+    if sign:
+        wait_until(f"{sign} is there", (deployment / sign).exists)
+    server.kill()
+    again = Jobs(server.start())
+    stopped = again.until(job_id, "job_cancel_success")
+    assert stopped["has_savepoint"] is True
+    assert again.path(job_id)[-3:] == ["job_savepointing", "job_canceling", "job_cancel_success"]
+    assert processes_of(server.home / "deployments") == []
+    before = again.counted()
+    again.run(job_id, resume=True)
+    again.until(job_id, "job_running")
+    wait_until("it goes on from its state", lambda: len(again.counted()) > len(before) + 20)
 
 
 def test_what_happened_while_headrace_was_down_is_told_rightly(server: ServerUnderTest, jobs: Jobs) -> None:
