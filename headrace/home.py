@@ -29,10 +29,10 @@ class Credentials:
 
 
 class Home:
-    """Paths and secrets below one folder, which is created with mode 0700."""
+    """Paths and secrets below one folder, which is made private by the server that holds it, not by looking at it."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises HomeUnusable if the folder cannot be used."""
+        """Raises HomeUnusable if the path cannot be a home's."""
         self.folder = folder.expanduser().resolve()
         unfit = sorted(set(str(self.folder)) & UNFIT)
         if unfit:
@@ -40,11 +40,6 @@ class Home:
                 f"The home {self.folder} has {unfit[0]!r} in its path, which Java class paths and Flink's "
                 "configuration cannot hold. Choose another one."
             )
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.folder.chmod(0o700)
-        except OSError as error:
-            raise HomeUnusable(f"The home {self.folder} cannot be used: {error}. Choose another one.") from error
 
     @property
     def database(self) -> Path:
@@ -56,13 +51,26 @@ class Home:
         """Written when the server is ready: url, project_id, access_key, secret_key, pid."""
         return self.folder / "server.json"
 
+    @property
+    def exists(self) -> bool:
+        """Whether a server has ever held it."""
+        return (self.folder / "serve.lock").exists()
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Holds the home for this process alone.
 
         Raises:
-            HomeUnusable: another server holds it; names its pid.
+            HomeUnusable: another server holds it (names its pid), or the folder cannot be a home.
         """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            strange = any(self.folder.iterdir()) and not (self.folder / "serve.lock").exists()
+        except OSError as error:
+            raise HomeUnusable(f"The home {self.folder} cannot be used: {error}. Choose another one.") from error
+        if strange and {entry.name for entry in self.folder.iterdir()} - {"headrace.toml"}:
+            raise HomeUnusable(f"{self.folder} holds other files than a home's. Choose an empty folder, or a new one.")
+        self.folder.chmod(0o700)
         path = self.folder / "serve.lock"
         with open(path, "a+", opener=_private) as lock:
             try:
@@ -97,7 +105,10 @@ class Home:
         if not path.exists():
             made = Credentials(secrets.token_hex(16), secrets.token_hex(10).upper(), secrets.token_urlsafe(30))
             write_private(path, asdict(made))
-        return Credentials(**json.loads(path.read_text()))
+        try:
+            return Credentials(**json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise HomeUnusable(f"{path} is damaged: {error}. Restore it, or remove it for a new key pair.") from error
 
 
 def write_private(path: Path, content: dict[str, Any]) -> None:

@@ -70,7 +70,7 @@ class HomeKeys:
 
     def find(self, access_key: str) -> AccessKey | None:
         """See AccessKeys.find."""
-        same = hmac.compare_digest(access_key.encode(), self._key.access_key.encode())
+        same = hmac.compare_digest(access_key.encode(errors="backslashreplace"), self._key.access_key.encode())
         return self._key if same else None
 
 
@@ -165,6 +165,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         )
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listener.getsockname()[1]}"
+        server.home.server_file.unlink(missing_ok=True)  # of one that was killed
         server.driver.start()
         announcer = threading.Thread(target=_announce, args=(http, server, url, ready), daemon=True)
         announcer.start()

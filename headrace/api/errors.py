@@ -46,14 +46,19 @@ TABLE: Mapping[type[HeadraceError], tuple[int, str]] = {
 
 def error_body(error: HeadraceError) -> dict[str, str]:
     """DLI's body of one error."""
-    return {"error_code": TABLE[type(error)][1], "error_msg": str(error)}
+    return {"error_code": row(error)[1], "error_msg": str(error)}
+
+
+def row(error: HeadraceError) -> tuple[int, str]:
+    """(HTTP status, DLI code) of the error's class, or of the nearest one above it in the tree."""
+    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
 
 
 def answer(error: Exception) -> Response:
     """The response that tells of an error, whatever it is."""
     match error:
         case HeadraceError():
-            return JSONResponse(error_body(error), TABLE[type(error)][0])
+            return JSONResponse(error_body(error), row(error)[0])
         case RequestValidationError():
             return answer(_bad_field(error.errors()))
         case HTTPException(status_code=404):

@@ -151,7 +151,10 @@ def _object(path: str) -> ObjectRef:
     """``obs://bucket/key``, or DLI's ``https://bucket.obs.region.example/key``."""
     if path.startswith("obs://"):
         return parse_object(path, "paths")
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError as error:
+        raise BadField("paths", path, f"is not a URL: {error}") from error
     bucket, _, rest = parts.netloc.partition(".")  # .hostname would lose the case of a bucket's letters
     if parts.scheme not in ("http", "https") or not rest.startswith("obs.") or parts.query:
         raise BadField("paths", path, "must be obs://bucket/path/file or https://bucket.obs.example.com/path/file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -12,12 +13,15 @@ from headrace.api.auth import Signed
 from headrace.api.checks import GENERAL
 from headrace.api.services import Parts
 from headrace.api.wire import Text, Wire
-from headrace.domain.errors import BadField, NotSupported
+from headrace.domain.errors import BadField, NotSupported, QueueInUse
 from headrace.domain.sizing import MILLI
 from headrace.flink import catalog
 from headrace.store.queues import Queue
 
 router = APIRouter()
+
+DELETION_PATIENCE_S = 30.0
+"""How long the deletion of a queue waits for jobs that are just being deleted."""
 
 MAX_CUS = 10_000
 """DLI sells 16, 64 or 256 CUs; a laptop has fewer, a machine of one's own may have others."""
@@ -124,9 +128,17 @@ def show(queue_name: str, caller: Signed, parts: Parts) -> dict[str, Any]:
 
 @router.delete("/v1.0/{project_id}/queues/{queue_name}")
 def delete(queue_name: str, caller: Signed, parts: Parts) -> dict[str, Any]:
-    """Deletes a queue in which nothing runs."""
-    parts.queues.delete(caller.project_id, queue_name)
-    return {"is_success": True, "message": ""}
+    """Deletes a queue in which nothing runs; jobs that are just being deleted are waited for."""
+    deadline = time.monotonic() + DELETION_PATIENCE_S
+    while True:
+        try:
+            parts.queues.delete(caller.project_id, queue_name)
+        except QueueInUse as error:
+            if not error.passing or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return {"is_success": True, "message": ""}
 
 
 def _shown(queue: Queue, default_engine: str) -> dict[str, Any]:

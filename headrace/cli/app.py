@@ -38,6 +38,9 @@ def main() -> None:
     except (SettingsError, TOMLDecodeError) as error:
         Console(stderr=True).print(f"error: the settings cannot be read: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
+    except (OSError, RuntimeError) as error:  # a file that is not there, a home that cannot be found out
+        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(1)
     except ValidationError as error:
         console = Console(stderr=True)
         for problem in error.errors():

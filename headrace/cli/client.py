@@ -46,7 +46,7 @@ class ApiClient:
             ApiError: no server does.
         """
         path = home.expanduser() / "server.json"
-        pid = Home(home).holder() if home.expanduser().is_dir() else None
+        pid = Home(home).holder()
         if pid is None or not path.exists():
             raise ApiError(0, "", f"No server serves the home {home}. Start it: headrace serve --home {home}")
         data = json.loads(path.read_text())

@@ -61,7 +61,8 @@ def demo(
     if not EXAMPLES.is_dir():
         raise DemoFailed(f"The example JARs are not at {EXAMPLES}: run the demo from a clone of the repository.")
     began = time.monotonic()
-    home = Path(tempfile.mkdtemp(prefix="headrace-demo-"))
+    folder = Path(tempfile.mkdtemp(prefix="headrace-demo-"))
+    home = folder / "home"
     environment = {"HEADRACE_MEMORY_PER_CU_MB": "1024", **os.environ, "HEADRACE_HOME": str(home)}
     try:
         console.rule("Flink")
@@ -70,14 +71,14 @@ def demo(
             _Demo(console, client).run()
     except (DemoFailed, ApiError, subprocess.CalledProcessError) as error:
         console.print(f"[bold red]The demo failed:[/] {error}")
-        console.print(f"Its home, with all logs: {home}")
+        console.print(f"Its home, with all logs: {folder}")
         raise typer.Exit(1) from error
     finally:
         _run(["down"], environment)
     if keep:
         console.print(f"The home is kept: {home}")
     else:
-        shutil.rmtree(home)
+        shutil.rmtree(folder)
     console.print(f"[bold green]Done[/] in {time.monotonic() - began:.0f} s. No process is left.")
 
 
@@ -87,13 +88,13 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
 
 @contextmanager
 def _server(home: Path, environment: dict[str, str]) -> Iterator[ApiClient]:
-    with (home / "server.log").open("wb") as log:
+    with (home.parent / "server.log").open("wb") as log:
         command = [sys.executable, "-m", "headrace", "serve", "--port", "0"]
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
         while not (home / "server.json").exists():
             if server.poll() is not None or time.monotonic() > deadline:
-                raise DemoFailed(f"the server did not start: {(home / 'server.log').read_text()[-2000:]}")
+                raise DemoFailed(f"the server did not start: {(home.parent / 'server.log').read_text()[-2000:]}")
             time.sleep(0.05)
         try:
             yield ApiClient.of_home(home)

@@ -76,7 +76,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
         while not existing.exists():
             existing = existing.parent
         free_mb = shutil.disk_usage(existing).free // machine.MB
-        writable = os.access(existing, os.W_OK)
+        writable = existing.is_dir() and os.access(existing, os.W_OK)
         what = f"{name} {folder}: {free_mb} MB free"
         remedy = f"make {existing} writable and have {NEEDED_DISK_MB} MB free, or set another folder"
         yield Finding(writable and free_mb >= NEEDED_DISK_MB, what, remedy)
@@ -101,7 +101,7 @@ def _engines(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
-    pid = Home(settings.home).holder() if settings.home.expanduser().is_dir() else None
+    pid = Home(settings.home).holder()
     yield Finding(
         pid is not None,
         f"server of {settings.home}: {f'running (pid {pid})' if pid else 'not running'}",

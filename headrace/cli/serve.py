@@ -53,10 +53,10 @@ def down(
     from headrace import main  # noqa: PLC0415
 
     settings = load_settings(home)
-    if not settings.home.expanduser().is_dir():
+    place = Home(settings.home)
+    if not place.exists:
         typer.echo(f"Nothing to do: there is no home {settings.home}.")
         return
-    place = Home(settings.home)
     pid = place.holder()
     if pid is not None:
         typer.echo(f"stopping the server (pid {pid})")

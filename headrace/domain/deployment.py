@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -120,10 +121,10 @@ def parse_runtime_config(text: str) -> dict[str, str]:
     pairs = _json_pairs(text) if text.lstrip()[0] in "[{" else _line_pairs(text)
     options: dict[str, str] = {}
     for key, value in pairs:
-        if not key:
-            raise BadField(field_name, text, "has an empty key")
-        if any(ord(char) < 32 for char in key + value):
-            raise BadField(field_name, f"{key}={value}", "must not hold control characters or line breaks")
+        if re.fullmatch(r"[A-Za-z0-9_.$-]{1,255}", key) is None:
+            raise BadField(field_name, key, "a key has letters, digits and _ . - $ only")
+        if any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in value):
+            raise BadField(field_name, f"{key}={value}", "must not hold control characters, line breaks or surrogates")
         if key in options:
             raise BadField(field_name, key, "is given twice; keep one of them")
         options[key] = value

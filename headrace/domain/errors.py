@@ -92,7 +92,11 @@ class QueueNotFound(Refused):
 
 
 class QueueInUse(Refused):
-    """The queue holds jobs and cannot be deleted."""
+    """The queue holds jobs and cannot be deleted; ``passing``: all of them are being deleted just now."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class PackageNotFound(Refused):

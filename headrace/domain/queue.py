@@ -44,7 +44,7 @@ def admit(queues: Mapping[str, int], memory_mb: int, holding: Iterable[Claim], w
         holding: grants in force.
         waiting: jobs that are ready to start.
     """
-    free = dict(queues)
+    free, all_memory_mb = dict(queues), memory_mb
     for claim in holding:
         free[claim.queue] = free.get(claim.queue, 0) - claim.cu_milli
         memory_mb -= claim.memory_mb
@@ -54,6 +54,11 @@ def admit(queues: Mapping[str, int], memory_mb: int, holding: Iterable[Claim], w
     memory_blocked = False
     for claim in sorted(waiting, key=lambda c: (c.order, c.job_id)):
         left = free.get(claim.queue, 0)
+        try:
+            check_fits(claim, queues.get(claim.queue, 0), all_memory_mb)
+        except NeverFits as error:  # queue or machine have become smaller: it waits, and holds up nobody
+            reasons[claim.job_id] = str(error)
+            continue
         if claim.queue in blocked or claim.cu_milli > left:
             blocked.add(claim.queue)
             reasons[claim.job_id] = f"waiting for {cus(claim.cu_milli)} CUs, {cus(max(left, 0))} free in its queue"
@@ -77,7 +82,7 @@ def check_fits(claim: Claim, queue_milli: int, memory_mb: int) -> None:
     """
     if claim.cu_milli > queue_milli:
         raise NeverFits(
-            f"The job needs {cus(claim.cu_milli)} CUs, its queue '{claim.queue}' has {cus(queue_milli)} in all. "
+            f"The job needs {cus(claim.cu_milli)} CUs, its queue has {cus(queue_milli)} in all. "
             "Lower cu_number or parallel_number, or choose a larger queue."
         )
     if claim.memory_mb > memory_mb:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.domain.deployment import DeploymentPlan
-from headrace.domain.errors import BadField
-from headrace.flink import memory
+from headrace.flink import config, memory
 from headrace.flink.engines import Engine
 
 JOBMANAGER = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint"
@@ -180,23 +178,8 @@ def _jvm(
         *module_options(engine.java_major),
         f"-Dlog.file={layout.log / f'{role}.log'}",
         f"-Dlog4j.configurationFile={(layout.conf(role) / 'log4j.properties').as_uri()}",
-        *_user_jvm_options(role, options),
+        *config.jvm_options("taskmanager" if role.startswith("taskmanager") else "jobmanager", options),
     )
-
-
-def _user_jvm_options(role: str, options: Mapping[str, str]) -> list[str]:
-    """``env.java.opts.*``, which Flink's scripts would apply."""
-    process = "taskmanager" if role.startswith("taskmanager") else "jobmanager"
-    words: list[str] = []
-    for key in ("env.java.opts", "env.java.opts.all", f"env.java.opts.{process}"):
-        try:
-            words += shlex.split(options.get(key, ""))
-        except ValueError as error:
-            raise BadField(f"runtime_config.{key}", options[key], f"{error}; close the quote") from error
-    for word in words:
-        if not word.startswith("-"):
-            raise BadField(f"runtime_config.{process}", word, "JVM options begin with '-'")
-    return words
 
 
 def _class_path(engine: Engine, layout: Layout) -> str:

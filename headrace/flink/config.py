@@ -4,6 +4,7 @@ must own. Written by a YAML library, merged first: a duplicate key kills the JVM
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,39 @@ def check_options(options: Mapping[str, str]) -> None:
         reason = next((reason for owned, reason in _OWNED.items() if key == owned or _is_family(key, owned)), None)
         if reason is not None:
             raise BadField(f"runtime_config.{key}", value, f"this key cannot be set: {_REASONS[reason]}")
+    for process in ("jobmanager", "taskmanager"):
+        jvm_options(process, options)
+
+
+_SIZE_FLAGS = (
+    *("-Xmx", "-Xms", "-Xmn", "-XX:MaxHeapSize", "-XX:InitialHeapSize", "-XX:MaxRAM", "-XX:InitialRAM", "-XX:MinRAM"),
+    *("-XX:MaxDirectMemorySize", "-XX:MaxMetaspaceSize"),
+)
+_LAUNCH_FLAGS = ("-cp", "-classpath", "--class-path", "-jar", "-m", "--module", "-p", "-XX:Flags", "-XX:VMOptionsFile")
+
+
+def jvm_options(process: str, options: Mapping[str, str]) -> list[str]:
+    """The words of ``env.java.opts``, ``….all`` and ``….<process>``, which Flink's scripts would hand to the JVM.
+
+    Raises:
+        BadField: a quote is not closed, or a word would change the memory promised or what is started.
+    """
+    words: list[str] = []
+    for key in ("env.java.opts", "env.java.opts.all", f"env.java.opts.{process}"):
+        field, text = f"runtime_config.{key}", options.get(key, "")
+        try:
+            found = shlex.split(text)
+        except ValueError as error:
+            raise BadField(field, text, f"{error}; close the quote") from error
+        for word in found:
+            if word.startswith(_SIZE_FLAGS):
+                raise BadField(
+                    field, word, "the sizes follow from the CUs; set jobmanager.memory.* or taskmanager.memory.*"
+                )
+            if not word.startswith("-") or word.split("=")[0].split(":")[0] in _LAUNCH_FLAGS or word in _LAUNCH_FLAGS:
+                raise BadField(field, word, "only options of the JVM itself can be given, such as -Dkey=value")
+        words += found
+    return words
 
 
 def user_options(options: Mapping[str, str]) -> dict[str, str]:

@@ -42,7 +42,9 @@ def fold(jobs: Sequence[FlinkJob]) -> FlinkJob | None:
 def _live(rest: FlinkRest, entry: dict[str, Any]) -> FlinkJob:
     state = FlinkState(entry["state"])
     tasks = entry["tasks"]
-    running = state is FlinkState.RUNNING and 0 < tasks["total"] == tasks["running"] + tasks["finished"]
+    # In batch mode later stages are CREATED until the first has ended: what counts is that nothing is on its way.
+    on_their_way = sum(tasks.get(name, 0) for name in ("scheduled", "deploying", "initializing"))
+    running = state is FlinkState.RUNNING and tasks["running"] + tasks["finished"] > 0 and not on_their_way
     failure, restarts = "", 0
     if state in _TROUBLED:
         failure = root_cause(rest.root_exception(entry["jid"]))

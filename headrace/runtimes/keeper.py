@@ -24,10 +24,10 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any, NoReturn
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -57,53 +57,76 @@ def _keep(folder: Path, told: int) -> None:
             return  # another keeper works here
         if (folder / "process.json").exists() or (folder / "exit.json").exists():
             return  # it had its start
-        command = json.loads((folder / "command.json").read_text())
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        with contextlib.ExitStack() as held:
-            _hold(held, command["holds"])
-            try:
-                process = _start(folder, command)
-            except OSError as error:
-                _write(folder / "exit.json", {"code": 127, "error": f"cannot start {command['argv'][0]}: {error}"})
-                return
-            if process is None:
-                return
-            os.close(told)
-            code = process.wait()
-            _end_children()
-            _write(folder / "exit.json", {"code": code, "error": ""})
+        try:
+            command = json.loads((folder / "command.json").read_text())
+            with contextlib.ExitStack() as held:
+                _hold(held, command["holds"])
+                pid = _start(folder, command)
+                if pid is None:
+                    return
+                os.close(told)
+                code, error = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), ""
+                with contextlib.suppress(OSError):
+                    _end_children()
+        except Exception as problem:  # noqa: BLE001 - whatever it is: without this record nobody would ever know of it
+            code, error = 127, f"the process could not be started: {type(problem).__name__}: {problem}"
+        _write(folder / "exit.json", {"code": code, "error": error})
 
 
 def _hold(held: contextlib.ExitStack, paths: list[str]) -> None:
     """Shared locks on what must not be removed while the JVM runs: the engine and its Java."""
     for path in paths:
-        file = held.enter_context(Path(path).open("a"))  # noqa: SIM115 - the stack closes it
-        fcntl.flock(file, fcntl.LOCK_SH)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            continue  # a store that we cannot write to: nobody of ours removes anything there
+        held.callback(os.close, lock)
+        fcntl.flock(lock, fcntl.LOCK_SH)
 
 
-def _start(folder: Path, command: dict[str, object]) -> subprocess.Popen[bytes] | None:
-    deployment = Path(str(command["fence"]))
-    with (deployment / "fence.lock").open("a") as fence, Path(str(command["output"])).open("ab") as output:
+def _start(folder: Path, command: dict[str, Any]) -> int | None:
+    """Starts the process once it is on record, not before: its pid; None if the deployment is fenced."""
+    deployment = Path(command["fence"])
+    with (deployment / "fence.lock").open("a") as fence, Path(command["output"]).open("ab") as output:
         fcntl.flock(fence, fcntl.LOCK_SH)
         if (deployment / "removed").exists():
             return None
-        process = subprocess.Popen(
-            command["argv"],  # type: ignore[call-overload]
-            env=command["env"],
-            cwd=command["cwd"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        identity = {
-            "pid": process.pid,
-            "start_time": _start_time(process.pid),
-            "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-            "keeper": {"pid": os.getpid(), "start_time": _start_time(os.getpid())},
-        }
-        _write(folder / "process.json", identity)
-        return process  # type: ignore[no-any-return]
+        ready, go = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(go)
+            _become(command, ready, output.fileno())
+        os.close(ready)
+        try:
+            identity = {
+                "pid": pid,
+                "start_time": _start_time(pid),
+                "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+                "keeper": {"pid": os.getpid(), "start_time": _start_time(os.getpid())},
+            }
+            _write(folder / "process.json", identity)
+            os.write(go, b"!")
+        finally:
+            os.close(go)
+        return pid
+
+
+def _become(command: dict[str, Any], ready: int, output: int) -> NoReturn:
+    """In the child: waits for its record to be written, then becomes the JVM. Without a record it ends."""
+    try:
+        if os.read(ready, 1) == b"!":
+            os.setsid()
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            os.chdir(command["cwd"])
+            os.execve(command["argv"][0], command["argv"], command["env"])  # noqa: S606 - no shell, on purpose
+    except Exception as problem:  # noqa: BLE001 - nothing may escape into a second life of the keeper
+        os.write(output, f"Error: cannot start {command['argv'][0]}: {problem}\n".encode("utf-8", "replace"))
+    finally:
+        os._exit(127)
 
 
 def _start_time(pid: int) -> int:

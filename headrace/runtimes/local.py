@@ -73,7 +73,6 @@ class LocalRuntime:
 
     def close(self) -> None:
         """Lets go of everything; running deployments go on."""
-        self._staging.close()
         for _, client in self._clients.values():
             client.close()
 
@@ -94,7 +93,12 @@ class LocalRuntime:
 
     def deploy(self, plan: DeploymentPlan) -> None:
         """See Runtime.deploy. Every step can be repeated: a role that was started once is not started again."""
-        layout = self._layout(plan.name)
+        try:
+            self._deploy(plan, self._layout(plan.name))
+        except OSError as error:
+            raise Unavailable(f"The deployment's folder cannot be written: {error}") from error
+
+    def _deploy(self, plan: DeploymentPlan, layout: Layout) -> None:
         if (layout.folder / REMOVED).exists():
             return
         if not (layout.folder / PREPARED).exists():
@@ -133,6 +137,9 @@ class LocalRuntime:
         }
         files.write(layout.role(role) / "command.json", ordered)
         processes.start(layout.role(role))
+        fenced = (layout.folder / REMOVED).exists()
+        if not fenced and processes.look(layout.role(role)).life is Life.NEVER:
+            raise Unavailable(f"The {role} could not be started: see {layout.role(role) / 'keeper.log'}")
 
     def _places(self, plan: DeploymentPlan, layout: Layout) -> config.Places:
         """Folders, and ports that stay the same when a deploy is repeated."""
@@ -161,7 +168,7 @@ class LocalRuntime:
             if not (layout.folder / STARTED).exists():
                 return DeploymentView(Sight.ABSENT)
             jobmanager = processes.look(layout.role("jobmanager"))
-            if jobmanager.life is Life.ENDED:
+            if jobmanager.life in (Life.ENDED, Life.NEVER):
                 return self._dead(layout, jobmanager, stop_id)
             if jobmanager.life is not Life.RUNS:
                 return DeploymentView(Sight.UNREACHABLE)
@@ -281,9 +288,12 @@ class LocalRuntime:
         """See Runtime.execution_graph."""
         layout = self._layout(name)
         if self._runs(layout):
-            rest = self._rest(name, layout)
-            jobs = rest.jobs()
-            return rest.job(jobs[-1]["jid"]) if jobs else None
+            try:
+                rest = self._rest(name, layout)
+                jobs = rest.jobs()
+                return rest.job(jobs[-1]["jid"]) if jobs else None
+            except (FlinkSilent, FlinkRefused):
+                return None
         return views.archived_graph(layout.archive)
 
     def records(self, name: str) -> Records | None:

@@ -97,11 +97,14 @@ def look(folder: Path) -> Kept:
     ended = _read(folder / "exit.json")
     started = _read(folder / "process.json")
     identity = keeper = None
-    if started is not None:
-        identity = Identity(started["pid"], started["start_time"], started["boot_id"])
-        keeper = Identity(started["keeper"]["pid"], started["keeper"]["start_time"], started["boot_id"])
-    if ended is not None:
-        return Kept(Life.ENDED, ended["code"], ended["error"], identity, keeper)
+    try:
+        if started is not None:
+            identity = Identity(started["pid"], started["start_time"], started["boot_id"])
+            keeper = Identity(started["keeper"]["pid"], started["keeper"]["start_time"], started["boot_id"])
+        if ended is not None:
+            return Kept(Life.ENDED, ended["code"], ended["error"], identity, keeper)
+    except (KeyError, TypeError) as error:
+        raise Unavailable(f"The records in {folder} are damaged: {error!r}") from error
     if identity is None or keeper is None:
         return Kept(Life.NEVER)
     if identity.lives():
@@ -125,18 +128,17 @@ def end(kept: Kept, *, force: bool) -> bool:
 
 
 def _session(leader: Identity) -> list[tuple[int, int]]:
-    """(pid, start time) of the process and all others of the session that it leads."""
+    """(pid, start time) of the process and all others of the session that it leads or has led.
+
+    A pid is not given away while it is a session's id: if another process has it now, our session is over.
+    """
+    now = _stat(leader.pid)
+    if now is not None and now.start_time != leader.start_time:
+        return []
     found = []
     for entry in os.listdir("/proc"):  # noqa: PTH208 - thousands of names, no paths needed
-        if not entry.isdigit():
-            continue
-        stat = _stat(int(entry))
-        if stat is None or stat.state in "ZX":
-            continue
-        itself = int(entry) == leader.pid
-        if itself and stat.start_time == leader.start_time:
-            found.append((leader.pid, stat.start_time))
-        elif not itself and stat.session == leader.pid and stat.start_time >= leader.start_time:
+        stat = _stat(int(entry)) if entry.isdigit() else None
+        if stat is not None and stat.state not in "ZX" and leader.pid in (int(entry), stat.session):
             found.append((int(entry), stat.start_time))
     return found
 

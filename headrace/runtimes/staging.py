@@ -7,7 +7,6 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +44,7 @@ class Staging:
         self._locate = locate
         self._going: dict[str, Preparation] = {}
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="staging")
+        self._places = threading.BoundedSemaphore(4)
 
     def begin(self, plan: DeploymentPlan, layout: Layout) -> None:
         """Begins, unless it goes on already or is done; returns at once."""
@@ -53,7 +52,8 @@ class Staging:
             if plan.name in self._going or (layout.folder / PREPARED).exists():
                 return
             self._going[plan.name] = Preparation(PreparationState.IN_PROGRESS, "preparing")
-        self._pool.submit(self._run, plan, layout)
+        # A daemon: the end of this process does not wait for a download; the next process begins it anew.
+        threading.Thread(target=self._run, args=(plan, layout), name=f"staging-{plan.name}", daemon=True).start()
 
     def look(self, name: str, layout: Layout) -> Preparation:
         """How far it is."""
@@ -67,11 +67,11 @@ class Staging:
         with self._lock:
             self._going.pop(name, None)
 
-    def close(self) -> None:
-        """Lets go; preparations that run are begun again by the next process."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     def _run(self, plan: DeploymentPlan, layout: Layout) -> None:
+        with self._places:
+            self._prepare(plan, layout)
+
+    def _prepare(self, plan: DeploymentPlan, layout: Layout) -> None:
         try:
             engine = self._engines.find(plan.engine)
             if engine is None:
@@ -112,9 +112,10 @@ def _told(progress: InstallProgress) -> str:
 def _stage(plan: DeploymentPlan, layout: Layout, engine: Engine, locate: Locate) -> None:
     """Lays out the folder and checks what can be checked; its last step makes the deployment READY."""
     config.check_options(plan.options)
-    for folder in (layout.usrlib, layout.classpath / "userData", layout.plugins, layout.log, layout.tmp):
-        folder.mkdir(parents=True, exist_ok=True)
-    layout.archive.mkdir(exist_ok=True)
+    # No parents: the folder of a deployment that was erased meanwhile does not come back.
+    for folder in (layout.usrlib, layout.classpath, layout.plugins, layout.log, layout.tmp, layout.archive):
+        folder.mkdir(exist_ok=True)
+    (layout.classpath / "userData").mkdir(exist_ok=True)
     jars = [_copy(locate(plan.project_id, ref), layout.usrlib, ref) for ref in (plan.entrypoint, *plan.dependency_jars)]
     files = [_copy(locate(plan.project_id, ref), layout.classpath / "userData", ref) for ref in plan.dependency_files]
     reports = [preflight.inspect(jar) for jar in jars]

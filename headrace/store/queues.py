@@ -118,8 +118,12 @@ class QueueStore:
         with self._db.write() as connection:
             users = list(connection.execute(using).scalars())
             if users:
-                listed = ", ".join(str(job_id) for job_id in users[:10])
-                raise QueueInUse(f"The queue {queue.name} runs jobs ({listed}). Stop them first.")
+                leaving = set(connection.execute(using.where(jobs.c.goal == Goal.DELETE)).scalars())
+                listed = ", ".join(f"{job_id}, being deleted" if job_id in leaving else str(job_id) for job_id in users)
+                raise QueueInUse(
+                    f"The queue {queue.name} runs jobs ({listed}). Stop them first, or try again soon.",
+                    passing=leaving == set(users),
+                )
             connection.execute(delete(queues).where(queues.c.id == queue.id))
 
     def ledger(self, measure: Callable[[Job], tuple[int, int] | None]) -> Ledger:

@@ -101,6 +101,19 @@ def test_a_bounded_job_finishes_with_the_right_answer(
     assert graph["state"] == "FINISHED"
 
 
+def test_a_batch_job_runs_stage_by_stage(jobs: Jobs) -> None:
+    """Later stages are not deployed until the first has ended; the job runs all the same."""
+    options = (
+        '[{"key":"execution.runtime-mode","value":"BATCH"},'
+        '{"key":"execution.batch.adaptive.auto-parallelism.enabled","value":"false"}]'
+    )
+    args = f"--input obs://{BUCKET}/gettysburg.txt --output obs://{BUCKET}/words"
+    job_id = jobs.create("batch", "wordCount.jar", args, runtime_config=options)
+    jobs.run(job_id)
+    jobs.until(job_id, "job_running", "job_finish")
+    jobs.until(job_id, "job_finish")
+
+
 def test_a_job_chained_into_one_vertex_is_counted(jobs: Jobs) -> None:
     """Its vertex says 0 for ever; "not known yet" is not 0."""
     job_id = jobs.create("failing", "failOnDemand.jar", "--when none --rate 20")

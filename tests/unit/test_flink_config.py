@@ -63,6 +63,24 @@ def test_other_keys_are_the_users(key: str) -> None:
     config.check_options({key: "x"})
 
 
+def test_options_of_the_jvm_are_handed_on_but_not_sizes_nor_the_launch() -> None:
+    options = {"env.java.opts.all": "-Dk='a b'", "env.java.opts.taskmanager": "-XX:+UseSerialGC"}
+    assert config.jvm_options("taskmanager", options) == ["-Dk=a b", "-XX:+UseSerialGC"]
+    assert config.jvm_options("jobmanager", options) == ["-Dk=a b"]
+    for word in (
+        "-Xmx64g",
+        "-XX:MaxDirectMemorySize=9g",
+        "-XX:MaxRAMPercentage=9",
+        "-cp",
+        "-jar",
+        "@file",
+        "Main",
+        "'",
+    ):
+        with pytest.raises(BadField, match=r"env\.java\.opts"):
+            config.check_options({"env.java.opts": word})
+
+
 def test_the_users_options_win_over_defaults_and_headrace_over_both() -> None:
     plan = replace(
         PLAN,

@@ -15,6 +15,8 @@ def test_it_is_private_whatever_the_umask(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
         home = Home(tmp_path / "home")
+        with home.held():
+            pass
         write_private(home.server_file, {"a": 1})
         home.credentials()
     finally:
@@ -25,8 +27,10 @@ def test_it_is_private_whatever_the_umask(tmp_path: Path) -> None:
 
 
 def test_the_credentials_stay_the_same(tmp_path: Path) -> None:
-    first = Home(tmp_path / "home").credentials()
-    assert Home(tmp_path / "home").credentials() == first
+    home = Home(tmp_path / "home")
+    with home.held():
+        first = home.credentials()
+        assert Home(tmp_path / "home").credentials() == first
     assert len(first.project_id) == 32
     assert first.project_id.isalnum()
 
@@ -50,5 +54,26 @@ def test_a_path_that_flink_cannot_use_is_refused(tmp_path: Path, name: str) -> N
 
 def test_a_file_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(HomeUnusable):
-        Home(tmp_path / "file")
+    with pytest.raises(HomeUnusable), Home(tmp_path / "file").held():
+        pytest.fail("held a file")
+
+
+def test_a_folder_of_somebody_else_is_no_home_and_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    tmp_path.chmod(0o755)
+    home = Home(tmp_path)
+    assert not home.exists
+    assert home.holder() is None
+    with pytest.raises(HomeUnusable, match="other files"), home.held():
+        pytest.fail("held a folder of somebody else")
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_damaged_credentials_are_told_of(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with home.held():
+        home.credentials()
+        (home.folder / "credentials.json").write_text("{")
+        with pytest.raises(HomeUnusable, match="damaged"):
+            home.credentials()
