@@ -36,6 +36,14 @@ def test_a_wrong_secret_or_an_unknown_key(bare: Stand, method: str, path: str) -
     assert wrong[:2] == unknown[:2] == (401, "DLI.0013")
 
 
+def test_an_authorization_that_is_no_text(bare: Stand) -> None:
+    header = b"SDK-HMAC-SHA256 Access=\xff, SignedHeaders=x-sdk-date, Signature=" + b"0" * 64
+    answer = bare.client.get(
+        "/v1.0/x/queues", headers=[(b"Authorization", header), (b"X-Sdk-Date", b"20261122T110000Z")]
+    )
+    assert (answer.status_code, answer.json()["error_code"]) == (401, "DLI.0013")
+
+
 @pytest.mark.parametrize("seconds", [-901, 901])
 def test_a_stale_date(bare: Stand, seconds: int) -> None:
     status, code, message = bare.refused("GET", LIST, at_ms=bare.clock.ms + seconds * 1000)

@@ -60,6 +60,7 @@ def test_upload_by_kind(stand: Stand, route: str, kind: str) -> None:
         ({"paths": ["https://b.example.com/app.jar"]}, "DLI.0001"),
         ({"paths": ["https://b.obs.example.com/"]}, "DLI.0001"),
         ({"paths": ["file:///etc/passwd"]}, "DLI.0001"),
+        ({"paths": ["https://[x/y.jar"]}, "DLI.0001"),
         ({"paths": ["obs://b/app.jar", "obs://b/../b/app.jar"]}, "DLI.0001"),
         ({"paths": ["obs://b/app.jar", "obs://b/app.jar"]}, "DLI.0001"),
         ({"paths": ["obs://b/app.jar", "obs://b/none.jar"]}, "DLI.12002"),
