@@ -254,7 +254,10 @@ class LocalRuntime:
                 files.write(fence, {"boot_id": processes.boot_id(), "at": time.clock_gettime(time.CLOCK_BOOTTIME)})
         asked = files.read(fence)
         force = time.clock_gettime(time.CLOCK_BOOTTIME) - asked["at"] > GRACE_S
-        ended = [processes.end(kept, force=force) for kept in self._kept(layout)]
+        kept = self._kept(layout)
+        ended = [processes.end(one, force=force) for one in kept]
+        if all(one.life is Life.NEVER for one in kept):
+            ended.append(processes.end_unrecorded(layout.folder))
         if all(ended):
             self._staging.forget(name)
             self._silent_since.pop(name, None)

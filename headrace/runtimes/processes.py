@@ -115,6 +115,28 @@ def look(folder: Path) -> Kept:
     return Kept(Life.ENDED, ended["code"] if ended else None, identity=identity, keeper=keeper)
 
 
+def end_unrecorded(folder: Path) -> bool:
+    """Kills JVMs and keepers of this deployment's folder that no record there speaks of (somebody has removed or moved
+    it); True if there is none. Keepers only when they have no JVM any more: they reap theirs, and go by themselves.
+    """
+    commands = {pid: _command(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}  # noqa: PTH208
+    jvms = [pid for pid, words in commands.items() if any(w.startswith(f"-Dlog.file={folder}/") for w in words)]
+    keepers = [pid for pid, words in commands.items() if str(KEEPER) in words and words[-1].startswith(f"{folder}/")]
+    for pid in jvms or keepers:
+        stat = _stat(pid)
+        if stat is not None:
+            _signal(pid, stat.start_time, signal.SIGKILL)
+    return not jvms and not keepers
+
+
+def _command(pid: int) -> list[str]:
+    try:
+        text = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "surrogateescape")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []
+    return text.rstrip("\0").split("\0")
+
+
 def end(kept: Kept, *, force: bool) -> bool:
     """Asks the process and everything of its session to end (``force``: SIGKILL); True if nothing of it lives."""
     if kept.identity is None or kept.identity.boot_id != boot_id():

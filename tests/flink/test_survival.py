@@ -86,6 +86,17 @@ def test_killed_while_it_stops_a_job_it_stops_it_with_its_savepoint(
     wait_until("it goes on from its state", lambda: len(again.counted()) > len(before) + 20)
 
 
+def test_a_deployment_whose_folder_was_moved_away_leaves_nothing(server: ServerUnderTest, jobs: Jobs) -> None:
+    job_id = jobs.create("none", "failOnDemand.jar", "--when none")
+    jobs.run(job_id)
+    jobs.until(job_id, "job_running")
+    pids = jvms(server)
+    (server.home / "deployments" / f"job-{job_id}-1").rename(server.home.parent / "moved")
+    assert "vanished" in jobs.until(job_id, "job_running_exception")["status_desc"]
+    assert processes_of(server.home / "deployments") == []
+    assert not [pid for pid in pids.values() if os.path.exists(f"/proc/{pid}")]
+
+
 def test_what_happened_while_headrace_was_down_is_told_rightly(server: ServerUnderTest, jobs: Jobs) -> None:
     trigger = server.home.parent / "trigger"
     killed = jobs.create("killed", "failOnDemand.jar", "--when none --rate 10")
