@@ -65,10 +65,10 @@ class Home:
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            strange = any(self.folder.iterdir()) and not (self.folder / "serve.lock").exists()
+            names = {entry.name for entry in self.folder.iterdir()}
         except OSError as error:
             raise HomeUnusable(f"The home {self.folder} cannot be used: {error}. Choose another one.") from error
-        if strange and {entry.name for entry in self.folder.iterdir()} - {"headrace.toml"}:
+        if "serve.lock" not in names and names - {"headrace.toml"}:
             raise HomeUnusable(f"{self.folder} holds other files than a home's. Choose an empty folder, or a new one.")
         self.folder.chmod(0o700)
         path = self.folder / "serve.lock"

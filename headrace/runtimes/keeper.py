@@ -75,7 +75,7 @@ def _keep(folder: Path, told: int) -> None:
 
 
 def _hold(held: contextlib.ExitStack, paths: list[str]) -> None:
-    """Shared locks on what must not be removed while the JVM runs: the engine and its Java."""
+    """Shared locks on what must not be removed while the JVM runs: its engine."""
     for path in paths:
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)

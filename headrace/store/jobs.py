@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.errors import JobNotFound, NameTaken
@@ -142,14 +142,6 @@ class JobStore:
         pending = asked & (jobs.c.phase != Phase.DELETED)
         with self._db.read() as connection:
             return list(connection.execute(select(jobs.c.id).where(active | pending).order_by(jobs.c.id)).scalars())
-
-    def in_queue(self, project_id: str, queue_name: str) -> int:
-        """How many jobs of the queue are not at rest."""
-        query = select(func.count()).where(
-            jobs.c.project_id == project_id, jobs.c.queue_name == queue_name, jobs.c.phase.in_(LIVE)
-        )
-        with self._db.read() as connection:
-            return int(connection.execute(query).scalar_one())
 
     def respec(self, job: Job, spec: JobSpec, *, now_ms: int) -> Job:
         """Records a changed definition.

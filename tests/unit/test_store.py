@@ -168,13 +168,6 @@ def test_unsettled_are_the_live_the_asked_and_those_to_be_deleted(stores: Stores
     assert stores.jobs.unsettled() == expected
 
 
-def test_how_many_jobs_of_a_queue_are_active(stores: Stores) -> None:
-    for phase in Phase:
-        stores.job(str(phase), phase)
-    assert stores.jobs.in_queue("p", "wide") == len(LIVE)
-    assert stores.jobs.in_queue("p", "narrow") == 0
-
-
 @pytest.mark.parametrize(
     ("phase", "desired", "seen", "shown"),
     [
