@@ -32,6 +32,7 @@ queues = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("description", String, nullable=False),
     Column("details", JSON, nullable=False),
+    Column("pool_name", String, nullable=False, server_default=""),
     UniqueConstraint("project_id", "name"),
     sqlite_autoincrement=True,
 )
@@ -63,6 +64,8 @@ jobs = Table(
     Column("updated_ms", BigInteger, nullable=False),
     Column("started_ms", BigInteger),
     Column("ended_ms", BigInteger),
+    Column("user_id", String, nullable=False, server_default=""),
+    Column("savepoint_target", String, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 Index(
@@ -131,4 +134,126 @@ packages = Table(
     Column("updated_ms", BigInteger, nullable=False),
     Column("details", JSON, nullable=False),
     UniqueConstraint("project_id", "group_name", "name"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("description", String, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("description", String, nullable=False),
+    Column("password_hash", String, nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("user_id", String, ForeignKey("users.id"), primary_key=True),
+    Column("project_id", String, ForeignKey("projects.id"), primary_key=True),
+    Column("role", String, CheckConstraint("role IN ('admin', 'member')"), nullable=False),
+)
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("access_key", String, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("sealed_secret", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("published", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column("token_hash", String),
+    Column("project_id", String, ForeignKey("projects.id")),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_hash", String, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("project_id", String, ForeignKey("projects.id")),
+    Column("issued_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+)
+
+privileges = Table(
+    "privileges",
+    metadata,
+    Column("project_id", String, primary_key=True),
+    Column("user_name", String, primary_key=True),
+    Column("object", String, primary_key=True),
+    Column("privilege", String, primary_key=True),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("project_id", String, nullable=False, index=True),
+    Column("user_name", String, nullable=False),
+    Column("trace_name", String, nullable=False),
+    Column("resource_type", String, nullable=False),
+    Column("resource_id", String, nullable=False),
+    Column("resource_name", String, nullable=False),
+    Column("request_id", String, nullable=False),
+    Column("source_ip", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Triggers of migration 0003 refuse every change of the audit trail.
+
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("project_id", String, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+variables = Table(
+    "variables",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("value", String, nullable=False),
+    Column("is_sensitive", Boolean, nullable=False),
+    Column("user_name", String, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+pools = Table(
+    "pools",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("min_cu", Integer, CheckConstraint("min_cu > 0"), nullable=False),
+    Column("max_cu", Integer, CheckConstraint("max_cu >= min_cu"), nullable=False),
+    Column("owner", String, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("details", JSON, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
 )

@@ -1,0 +1,201 @@
+"""What each route needs of its caller, declared where the route is and checked here, nowhere else.
+
+::
+
+    @router.get("/v1.0/{project_id}/streaming/jobs/{job_id}", **answers(DetailAnswer))
+    def show(job_id: int, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
+        job = access.job(job_id)
+
+The declaration is all: ``access.job()``, ``access.queue()`` and ``access.package()`` demand the declared right of the
+thing that they find. A thing in the path is looked at before the route begins. What a caller cannot even see in a list
+is not there for them (the error of a missing thing); what they see but may not touch is ``NotAuthorised``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fastapi import Depends, Request
+
+from headrace.api.services import Parts, Services
+from headrace.domain import rights
+from headrace.domain.errors import BucketNotFound, JobNotFound, NotAuthorised, PackageNotFound, QueueNotFound
+from headrace.domain.job import Job
+from headrace.domain.rights import Caller, Grants, JobRight, PackageRight, Principal, QueueRight, Right, Standing, Thing
+from headrace.store.audit import Trace
+from headrace.store.packages import Package
+from headrace.store.queues import Queue
+
+PRINCIPAL = "headrace.principal"
+REQUEST_ID = "headrace.request_id"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a route declares: the right it needs, and the name under which the audit trail knows it ("" = it changes
+    nothing).
+    """
+
+    right: Right
+    trace: str = ""
+
+
+class Access:
+    """The caller of one request, as far as the route's declaration lets them."""
+
+    def __init__(self, declared: Declared, principal: Principal, project_id: str, request: Request) -> None:
+        role = principal.role_in(project_id) if project_id else None
+        if project_id and role is None:
+            raise NotAuthorised(
+                f"project_id={project_id[:64]!r}: the credentials are of another project, or of none of this name."
+            )
+        self.declared = declared
+        self.principal = principal
+        self.caller = Caller(
+            project_id,
+            principal.user_name,
+            principal.user_id,
+            principal.is_system_admin if role is None else role == "admin",
+        )
+        self._request = request
+        self._parts: Services = request.app.state.services
+
+    @property
+    def project_id(self) -> str:
+        """The path's project."""
+        return self.caller.project_id
+
+    @cached_property
+    def grants(self) -> Grants:
+        """What was granted to the caller in this project."""
+        return self._parts.privileges.of_user(self.project_id, self.caller.user_name)
+
+    @property
+    def trace(self) -> Trace:
+        """The line of the audit trail that what is done writes; ``of`` says to what."""
+        client = self._request.client
+        return Trace(
+            at_ms=self._parts.now_ms(),
+            project_id=self.project_id,
+            user_name=self.caller.user_name,
+            trace_name=self.declared.trace,
+            request_id=str(self._request.scope.get(REQUEST_ID, "")),
+            source_ip=client.host if client else "",
+        )
+
+    def may(self, right: Right, thing: Thing) -> bool:
+        """Whether the caller holds this right, besides the declared one."""
+        return rights.may(self.caller, right, thing, self.grants)
+
+    def demand(self, right: Right, thing: Thing) -> None:
+        """Raises NotAuthorised unless the caller holds the right."""
+        if not self.may(right, thing):
+            raise NotAuthorised(
+                f"The user {self.caller.user_name} lacks the right {right} on {thing.objects[0]}. Ask its creator or an "
+                "administrator of the project to grant it."
+            )
+
+    def sees_job(self, job: Job) -> bool:
+        """Whether the job is in the caller's lists."""
+        return self._sees(rights.job_thing(job.id, job.user_name))
+
+    def sees_queue(self, queue: Queue) -> bool:
+        """Whether the queue is in the caller's lists."""
+        return self._sees(rights.queue_thing(queue.name, queue.owner))
+
+    def sees_package(self, package: Package) -> bool:
+        """Whether the package is in the caller's lists."""
+        return self._sees(rights.package_thing(package.group, package.name, package.owner))
+
+    def job(self, job_id: int) -> Job:
+        """The job, if the caller holds the declared right on it; raises JobNotFound, NotAuthorised."""
+        job = self._parts.jobs.find(self.project_id, job_id)
+        thing = rights.job_thing(job.id, job.user_name)
+        if not self._sees(thing) and not self._cancels(job):
+            raise JobNotFound(f"The job {job_id} does not exist. Check the job ID.")
+        if not self._cancels(job):
+            self.demand(self.declared.right, thing)
+        return job
+
+    def queue(self, name: str) -> Queue:
+        """The queue, if the caller holds the declared right on it; raises QueueNotFound, NotAuthorised."""
+        queue = self._parts.queues.find(self.project_id, name)
+        thing = rights.queue_thing(queue.name, queue.owner)
+        if not self._sees(thing):
+            raise QueueNotFound(f"There is no queue named {name}. Create it first, or choose another queue.")
+        self.demand(self.declared.right, thing)
+        return queue
+
+    def package(self, group: str, name: str) -> Package:
+        """The package, if the caller holds the declared right on it; raises PackageNotFound, NotAuthorised."""
+        package = self._parts.packages.find(self.project_id, group, name)
+        thing = rights.package_thing(package.group, package.name, package.owner)
+        if not self._sees(thing):
+            raise PackageNotFound.of(group, name)
+        self.demand(self.declared.right, thing)
+        return package
+
+    def bucket(self, name: str) -> str:
+        """The bucket's name, if it is the project's; raises BadField, BucketNotFound."""
+        self._parts.objects.require_bucket(name)
+        if self._parts.buckets.owner(name) != self.project_id:
+            raise BucketNotFound.of(name)
+        return name
+
+    def _sees(self, thing: Thing) -> bool:
+        return rights.sees(self.caller, thing, self.grants)
+
+    def _cancels(self, job: Job) -> bool:
+        """Whoever may cancel jobs of a queue may stop every job of it."""
+        if self.declared.right is not JobRight.STOP or not job.spec.queue_name:
+            return False
+        return self.may(QueueRight.CANCEL_JOB, rights.queue_thing(job.spec.queue_name, ""))
+
+
+def needs(right: Right, trace: str = "") -> Any:
+    """The declaration of a route, as a dependency that gives its :class:`Access`."""
+    declared = Declared(right, trace)
+
+    def access(request: Request, parts: Parts) -> Access:
+        del parts
+        principal: Principal = request.scope[PRINCIPAL]
+        found = Access(declared, principal, str(request.path_params.get("project_id", "")), request)
+        _check_standing(found)
+        _look_at_path(found, request.path_params)
+        return found
+
+    DECLARED[access] = declared
+    return Depends(access)
+
+
+DECLARED: dict[Callable[..., Any], Declared] = {}
+"""The declaration behind each dependency that ``needs`` has made."""
+
+
+def _check_standing(access: Access) -> None:
+    match access.declared.right:
+        case Standing.SYSTEM_ADMIN if not access.principal.is_system_admin:
+            raise NotAuthorised(f"The user {access.caller.user_name} is no administrator of the server.")
+        case Standing.ADMIN if not access.caller.is_admin:
+            raise NotAuthorised(f"The user {access.caller.user_name} is no administrator of the project.")
+        case JobRight.CREATE:
+            access.demand(JobRight.CREATE, rights.ALL_JOBS)
+        case QueueRight.CREATE_QUEUE:
+            access.demand(QueueRight.CREATE_QUEUE, rights.ALL_QUEUES)
+        case _:
+            pass
+
+
+def _look_at_path(access: Access, params: dict[str, Any]) -> None:
+    """A thing of the path is judged before the body is; an id that is no number is the route's to refuse."""
+    right = access.declared.right
+    if isinstance(right, JobRight) and "job_id" in params:
+        if str(params["job_id"]).isascii() and str(params["job_id"]).isdecimal():
+            access.job(int(params["job_id"]))
+    elif isinstance(right, QueueRight | Standing) and "queue_name" in params:
+        access.queue(str(params["queue_name"]))
+    elif isinstance(right, PackageRight) and "name" in params:
+        pass  # its group may be in the query: the route's own look-up judges it

@@ -1,0 +1,33 @@
+"""X-Language: the fixed sentences of answers, in English and in Chinese (``zh-cn``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+
+CHINESE: ContextVar[bool] = ContextVar("headrace_chinese", default=False)
+"""Whether the request that is being served asks for Chinese; the Edge sets it."""
+
+SENTENCES: Mapping[str, str] = {
+    "A Flink job is created successfully.": "新建flink作业成功。",
+    "The Flink job is updated successfully.": "更新flink作业成功。",
+    "Jobs are successfully listed.": "查询作业列表成功。",
+    "Job detail query succeeds.": "查询作业详情成功。",
+    "The job is successfully deleted.": "删除作业成功。",
+    "The request for submitting DLI jobs is successfully delivered.": "提交作业请求下发成功。",
+    "The request for stopping DLI jobs is successfully delivered.": "停止作业请求下发成功。",
+    "The job execution stream graph is successfully queried.": "查询作业执行计划成功。",
+    "Monitoring information is successfully queried.": "查询作业监控信息成功。",
+    "The following OBS bucket is authorized successfully, {0}.": "以下OBS桶授权成功,{0}。",
+}
+"""Every fixed sentence that an answer can hold; a test compares it with the uses of ``told``."""
+
+
+def told(sentence: str, *values: object) -> str:
+    """The sentence in the language of the request; ``{0}`` … stand for the values.
+
+    Raises:
+        KeyError: the sentence is not in ``SENTENCES``.
+    """
+    chinese = SENTENCES[sentence]
+    return (chinese if CHINESE.get() else sentence).format(*values)

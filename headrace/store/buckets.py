@@ -1,0 +1,44 @@
+"""Which project a bucket belongs to. Names are unique over all projects, as in OBS."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from headrace.domain.errors import NameTaken
+from headrace.store.audit import Trace, record
+from headrace.store.database import Database
+from headrace.store.schema import buckets
+
+
+class BucketStore:
+    """The only place that writes owners of buckets."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def claim(self, bucket: str, project_id: str, *, now_ms: int, trace: Trace | None = None) -> None:
+        """The bucket becomes the project's.
+
+        Raises:
+            NameTaken: it is somebody's already.
+        """
+        try:
+            with self._db.write() as connection:
+                connection.execute(insert(buckets).values(name=bucket, project_id=project_id, created_ms=now_ms))
+                record(connection, trace.of("bucket", bucket, bucket) if trace else None)
+        except IntegrityError as error:
+            raise NameTaken(f"bucket={bucket!r}: the bucket exists already.") from error
+
+    def owner(self, bucket: str) -> str | None:
+        """The id of the bucket's project, None if the bucket is nobody's."""
+        with self._db.read() as connection:
+            return connection.execute(
+                select(buckets.c.project_id).where(buckets.c.name == bucket)
+            ).scalar_one_or_none()
+
+    def of_project(self, project_id: str) -> list[str]:
+        """Names of the project's buckets, in their order."""
+        query = select(buckets.c.name).where(buckets.c.project_id == project_id).order_by(buckets.c.name)
+        with self._db.read() as connection:
+            return list(connection.execute(query).scalars())
