@@ -13,17 +13,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
 from headrace.api.app import create_app
-from headrace.api.services import AccessKey, JarCheck, Services
+from headrace.api.services import JarCheck, Services, SignedKey, Vault
 from headrace.control.driver import Driver
 from headrace.control.reconciler import Reconciler
 from headrace.control.scheduler import Scheduler
 from headrace.domain.deployment import DeploymentPlan, parse_runtime_config, plan
 from headrace.domain.errors import HomeUnusable
 from headrace.domain.job import AT_REST, Goal, Job, JobSpec, Phase
+from headrace.domain.rights import Principal
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, memory, preflight
 from headrace.flink.engines import EngineStore
@@ -34,10 +36,15 @@ from headrace.objects.packages import PackageFiles
 from headrace.runtimes import machine
 from headrace.runtimes.local import LocalRuntime
 from headrace.settings import Settings
+from headrace.store.audit import AuditStore
+from headrace.store.buckets import BucketStore
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore, StaleJob
 from headrace.store.packages import PackageStore
+from headrace.store.pools import PoolStore
+from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
+from headrace.store.variables import VariableStore
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +71,19 @@ class HomeKeys:
     """The one key pair of the home."""
 
     def __init__(self, credentials: Credentials) -> None:
-        self._key = AccessKey(
-            credentials.access_key, credentials.secret_key, credentials.project_id, credentials.user_name
+        self._key = SignedKey(
+            credentials.access_key,
+            credentials.secret_key,
+            Principal("admin", credentials.user_name, is_system_admin=True, roles={credentials.project_id: "admin"}),
         )
 
-    def find(self, access_key: str) -> AccessKey | None:
-        """See AccessKeys.find."""
+    def token(self, token: str) -> Principal | None:
+        """See Directory.token."""
+        del token
+        return None
+
+    def key(self, access_key: str) -> SignedKey | None:
+        """See Directory.key."""
         same = hmac.compare_digest(access_key.encode(errors="backslashreplace"), self._key.access_key.encode())
         return self._key if same else None
 
@@ -88,13 +102,15 @@ def build(settings: Settings) -> Iterator[Server]:
         objects = ObjectStore(home.folder / "objects")
         package_files = PackageFiles(home.folder / "packages")
         packages = PackageStore(database)
-        artifacts = ArtifactResolver(objects, package_files, packages.object_key)
+        buckets = BucketStore(database)
+        artifacts = ArtifactResolver(objects, package_files, packages.object_key, buckets.owner)
         engines = EngineStore(settings.engine_store, settings.engine_java_homes)
         runtime = LocalRuntime(
             home.folder, engines, artifacts.locate, unresponsive_after_s=settings.unresponsive_after_seconds
         )
         jobs, queues = JobStore(database), QueueStore(database)
         credentials = home.credentials()
+        _adopt(objects, buckets, credentials.project_id)
         capacity = _capacity(settings)
         scheduler = Scheduler(queues, capacity, settings.memory_per_cu_mb)
         resolve = _resolver(settings, engines)
@@ -106,6 +122,7 @@ def build(settings: Settings) -> Iterator[Server]:
             planner=_planner(settings, resolve),
             patience={
                 Phase.STARTING: settings.start_patience_seconds,
+                Phase.SAVING: settings.savepoint_patience_seconds,
                 Phase.SAVEPOINTING: settings.savepoint_patience_seconds,
                 Phase.CANCELING: settings.cancel_patience_seconds,
             },
@@ -122,7 +139,13 @@ def build(settings: Settings) -> Iterator[Server]:
             objects=objects,
             artifacts=artifacts,
             runtime=runtime,
-            access=HomeKeys(credentials),
+            directory=HomeKeys(credentials),
+            privileges=PrivilegeStore(database),
+            audit=AuditStore(database),
+            buckets=buckets,
+            variables=VariableStore(database),
+            pools=PoolStore(database),
+            vault=cast("Vault", None),
             nudge=driver.nudge,
             resolve_engine=resolve,
             check_jar=_jar_checker(engines),
@@ -227,6 +250,13 @@ def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # 
         with contextlib.suppress(StaleJob):
             server.jobs.request(job, desired)
             return True
+
+
+def _adopt(objects: ObjectStore, buckets: BucketStore, project_id: str) -> None:
+    """Buckets of a home from before buckets had owners become its first project's."""
+    for bucket in objects.buckets():
+        if buckets.owner(bucket) is None:
+            buckets.claim(bucket, project_id, now_ms=now_ms())
 
 
 def _capacity(settings: Settings) -> Callable[[], int]:

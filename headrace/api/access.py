@@ -19,10 +19,12 @@ from functools import cached_property
 from typing import Any
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 
+from headrace.api.edge import REQUEST_ID
 from headrace.api.services import Parts, Services
 from headrace.domain import rights
-from headrace.domain.errors import BucketNotFound, JobNotFound, NotAuthorised, PackageNotFound, QueueNotFound
+from headrace.domain.errors import JobNotFound, NotAuthenticated, NotAuthorised, PackageNotFound, QueueNotFound
 from headrace.domain.job import Job
 from headrace.domain.rights import Caller, Grants, JobRight, PackageRight, Principal, QueueRight, Right, Standing, Thing
 from headrace.store.audit import Trace
@@ -30,7 +32,7 @@ from headrace.store.packages import Package
 from headrace.store.queues import Queue
 
 PRINCIPAL = "headrace.principal"
-REQUEST_ID = "headrace.request_id"
+NOBODY = Principal("", "")
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ class Access:
         """Raises NotAuthorised unless the caller holds the right."""
         if not self.may(right, thing):
             raise NotAuthorised(
-                f"The user {self.caller.user_name} lacks the right {right} on {thing.objects[0]}. Ask its creator or an "
-                "administrator of the project to grant it."
+                f"The user {self.caller.user_name} lacks the right {right} on {thing.objects[0]}. Ask its creator or "
+                "an administrator of the project to grant it."
             )
 
     def sees_job(self, job: Job) -> bool:
@@ -139,10 +141,8 @@ class Access:
         return package
 
     def bucket(self, name: str) -> str:
-        """The bucket's name, if it is the project's; raises BadField, BucketNotFound."""
-        self._parts.objects.require_bucket(name)
-        if self._parts.buckets.owner(name) != self.project_id:
-            raise BucketNotFound.of(name)
+        """The bucket's name, if it is the project's; raises BucketNotFound."""
+        self._parts.require_bucket(self.project_id, name)
         return name
 
     def _sees(self, thing: Thing) -> bool:
@@ -157,22 +157,39 @@ class Access:
 
 def needs(right: Right, trace: str = "") -> Any:
     """The declaration of a route, as a dependency that gives its :class:`Access`."""
-    declared = Declared(right, trace)
+    declaration = Declared(right, trace)
 
     def access(request: Request, parts: Parts) -> Access:
         del parts
-        principal: Principal = request.scope[PRINCIPAL]
-        found = Access(declared, principal, str(request.path_params.get("project_id", "")), request)
+        principal: Principal = request.scope.get(PRINCIPAL, NOBODY)
+        if right is not Standing.PUBLIC and principal is NOBODY:
+            raise NotAuthenticated("The request carries no credentials.")  # the Gate has said so already; two look
+        found = Access(declaration, principal, str(request.path_params.get("project_id", "")), request)
         _check_standing(found)
         _look_at_path(found, request.path_params)
         return found
 
-    DECLARED[access] = declared
+    _DECLARED[access] = declaration
     return Depends(access)
 
 
-DECLARED: dict[Callable[..., Any], Declared] = {}
-"""The declaration behind each dependency that ``needs`` has made."""
+_DECLARED: dict[Callable[..., Any], Declared] = {}
+
+
+def declared(route: APIRoute) -> Declared:
+    """The one declaration of a route.
+
+    Raises:
+        LookupError: it has none, or several.
+    """
+    found = [
+        _DECLARED[dependency.call]
+        for dependency in route.dependant.dependencies
+        if dependency.call is not None and dependency.call in _DECLARED
+    ]
+    if len(found) != 1:
+        raise LookupError(f"{route.path} has {len(found)} declarations of what it needs; it must have one")
+    return found[0]
 
 
 def _check_standing(access: Access) -> None:

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from headrace.api import batches, graphs, health, jobs, objects, packages, queues
+from headrace.api import (
+    audit,
+    batches,
+    graphs,
+    health,
+    jobs,
+    keystone,
+    objects,
+    packages,
+    pools,
+    privileges,
+    queues,
+    quotas,
+    savepoints,
+    tags,
+    transfers,
+    unsupported,
+    variables,
+)
+from headrace.api.access import declared
 from headrace.api.auth import Gate
 from headrace.api.edge import Edge
 from headrace.api.errors import answer
 from headrace.api.services import Services
 from headrace.domain.errors import HeadraceError
+from headrace.domain.rights import Standing
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -23,6 +44,16 @@ ROUTERS: tuple[APIRouter, ...] = (
     queues.router,
     packages.router,
     objects.router,
+    savepoints.router,
+    transfers.router,
+    tags.router,
+    variables.router,
+    privileges.router,
+    quotas.router,
+    pools.router,
+    audit.router,
+    unsupported.router,
+    keystone.router,
 )
 
 
@@ -34,7 +65,13 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(Edge, answer=answer),
-            Middleware(Gate, settings=services.settings, access=services.access, now_ms=services.now_ms),
+            Middleware(
+                Gate,
+                settings=services.settings,
+                directory=services.directory,
+                now_ms=services.now_ms,
+                public=public_routes(),
+            ),
         ],
         exception_handlers={
             HeadraceError: _handle,
@@ -46,6 +83,17 @@ def create_app(services: Services) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     return app
+
+
+def public_routes() -> frozenset[tuple[str, str]]:
+    """(method, path) of the routes that declare that they need no credentials; none has a parameter in its path."""
+    return frozenset(
+        (method, route.path)
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and declared(route).right is Standing.PUBLIC
+        for method in route.methods or ()
+    )
 
 
 async def _handle(_request: Request, error: Exception) -> Response:

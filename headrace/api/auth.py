@@ -1,51 +1,51 @@
-"""Who asks: every request is authenticated before its body is parsed, and authorised for the project of its path."""
+"""Who asks: every request is authenticated before its body is parsed. What they may do is ``headrace.api.access``'s."""
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Annotated
 
-from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.api import signing
-from headrace.api.services import AccessKeys
-from headrace.domain.errors import BodyTooLarge, NotAuthenticated, NotAuthorised
+from headrace.api.access import PRINCIPAL
+from headrace.api.services import Directory, SignedKey
+from headrace.domain.errors import BodyTooLarge, NotAuthenticated
+from headrace.domain.rights import Principal
 from headrace.settings import Settings
 
-CALLER = "headrace.caller"
-HEALTH_PATH = "/healthz"
-_PROJECT = re.compile(r"/(?:v[0-9.]+|headrace/v1)/([^/]+)(?:/|$)")
 _UPLOAD = re.compile(r"/headrace/v1/[^/]+/objects/[^/]+/.+")
 _NO_SUCH_SECRET = "0" * 40
-
-
-@dataclass(frozen=True)
-class Caller:
-    """The owner of a valid signature."""
-
-    project_id: str
-    user_name: str
+_WRONG = "The signature does not match the request."
 
 
 class Gate:
-    """Pure ASGI middleware: limit, signature, project; in this order. Only ``GET /healthz`` needs no signature."""
+    """Pure ASGI middleware: limit, then signature or token, for all routes but the public ones."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, access: AccessKeys, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        directory: Directory,
+        now_ms: Callable[[], int],
+        public: frozenset[tuple[str, str]],
+    ) -> None:
+        """``public``: (method, path) of the routes that need no credentials."""
         self.app = app
-        self._access = access
+        self._directory = directory
         self._now_ms = now_ms
+        self._public = public
         self._skew = settings.signature_skew_seconds
         self._max_body = settings.max_body_kb * 1024
         self._max_object = settings.max_object_mb * 1024 * 1024
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request through, or raises why not."""
-        if scope["type"] == "lifespan" or (scope["type"] == "http" and _is_health(scope)):
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         if scope["type"] != "http":
@@ -54,19 +54,37 @@ class Gate:
         upload = scope["method"] == "PUT" and _UPLOAD.fullmatch(scope["path"]) is not None
         _check_length(headers, self._max_object if upload else self._max_body)
         body = None if upload else await _read(receive, self._max_body)
-        scope[CALLER] = self._authenticate(scope, headers, body)
-        _authorise(scope, scope[CALLER])
+        if (scope["method"], scope["path"]) not in self._public:
+            scope[PRINCIPAL] = await run_in_threadpool(self._authenticate, scope, headers, body)
         await self.app(scope, receive if body is None else _replay(body, receive), send)
 
-    def _authenticate(self, scope: Scope, headers: list[tuple[str, str]], body: bytes | None) -> Caller:
-        sent = [value for name, value in headers if name == "authorization"]
-        if len(sent) != 1:
-            raise NotAuthenticated(
-                "The request is not signed. Sign it with an access key and its secret key (SDK-HMAC-SHA256); "
-                "X-Auth-Token is not supported."
-            )
-        given = signing.parse_authorization(sent[0])
-        key = self._access.find(given.access_key)
+    def _authenticate(self, scope: Scope, headers: list[tuple[str, str]], body: bytes | None) -> Principal:
+        signatures = [value for name, value in headers if name == "authorization"]
+        tokens = [value for name, value in headers if name == "x-auth-token"]
+        match signatures, tokens:
+            case [signature], []:
+                return self._by_signature(signature, scope, headers, body)
+            case [], [token]:
+                return self._by_token(token)
+            case [], []:
+                raise NotAuthenticated(
+                    "X-Auth-Token is not defined in request. It is mandatory. Send one, or sign the request with an "
+                    "access key and its secret key (SDK-HMAC-SHA256)."
+                )
+            case _:
+                raise NotAuthenticated("The request has more than one of Authorization and X-Auth-Token. Send one.")
+
+    def _by_token(self, token: str) -> Principal:
+        principal = self._directory.token(token)
+        if principal is None:
+            raise NotAuthenticated("X-Auth-Token is wrong or has expired. Get a new one from POST /v3/auth/tokens.")
+        return principal
+
+    def _by_signature(
+        self, signature: str, scope: Scope, headers: list[tuple[str, str]], body: bytes | None
+    ) -> Principal:
+        given = signing.parse_authorization(signature)
+        key = self._directory.key(given.access_key)
         request = signing.SignedRequest(
             method=scope["method"],
             path=_raw_path(scope),
@@ -79,38 +97,21 @@ class Gate:
         now = datetime.fromtimestamp(self._now_ms() / 1000, UTC)
         signing.verify(request, given, secret, now=now, skew_seconds=self._skew)
         if key is None:
-            raise NotAuthenticated("The signature does not match the request.")
-        return Caller(key.project_id, key.user_name)
+            raise NotAuthenticated(_WRONG)
+        _check_security_token(key, headers)
+        return key.principal
 
 
-def caller(request: Request, project_id: str) -> Caller:
-    """The caller, for routes; ``project_id`` is the path's.
-
-    Raises:
-        NotAuthorised: the path is another project's. The Gate has refused that already; two look, as nothing else
-            keeps projects apart.
-    """
-    found: Caller = request.scope[CALLER]
-    if found.project_id != project_id:
-        raise _other_project(project_id)
-    return found
-
-
-Signed = Annotated[Caller, Depends(caller)]
-
-
-def _authorise(scope: Scope, owner: Caller) -> None:
-    match = _PROJECT.match(scope["path"])
-    if match is not None and match[1] != owner.project_id:
-        raise _other_project(match[1])
-
-
-def _other_project(project_id: str) -> NotAuthorised:
-    return NotAuthorised(f"project_id={project_id[:64]!r}: the access key belongs to another project.")
-
-
-def _is_health(scope: Scope) -> bool:
-    return bool(scope["path"] == HEALTH_PATH and scope["method"] == "GET")
+def _check_security_token(key: SignedKey, headers: list[tuple[str, str]]) -> None:
+    """A temporary key comes with its token, which Go's clients add after they have signed."""
+    sent = [value for name, value in headers if name == "x-security-token"]
+    if not key.token_hash:
+        if sent:
+            raise NotAuthenticated("X-Security-Token belongs to temporary access keys, and this key is none.")
+        return
+    hashed = sha256(sent[0].encode("utf-8", "surrogateescape")).hexdigest() if len(sent) == 1 else ""
+    if not hmac.compare_digest(hashed, key.token_hash):
+        raise NotAuthenticated("X-Security-Token is missing or is not that of this temporary access key.")
 
 
 def _raw_path(scope: Scope) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
-from headrace.api.auth import Signed
+from headrace.api.access import Access, needs
 from headrace.api.checks import check_job, general_queue
 from headrace.api.errors import error_body
+from headrace.api.language import told
 from headrace.api.services import Parts, Services
 from headrace.api.wire import JobIds, RunJobs, StopJobs, status_of
 from headrace.domain.errors import BadField, HeadraceError, NoQueueSelected, NoSavepoint, Unavailable, WrongState
 from headrace.domain.job import AT_REST, Desired, Goal, Job, Phase
 from headrace.domain.queue import Claim, check_fits
+from headrace.domain.rights import JobRight, QueueRight, queue_thing
 from headrace.store.jobs import StaleJob, shown_phase
 
 router = APIRouter()
@@ -28,37 +30,43 @@ STOPPABLE = frozenset({Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUN
 
 
 @router.post("/v1.0/{project_id}/streaming/jobs/run")
-def run(body: RunJobs, caller: Signed, parts: Parts) -> JSONResponse:
+def run(
+    body: RunJobs, access: Annotated[Access, needs(JobRight.START, trace="submitStreamJobs")], parts: Parts
+) -> JSONResponse:
     """Asks for each job to be run."""
 
     def one(job_id: int) -> None:
-        _ask(parts, caller.project_id, job_id, lambda job: _to_run(parts, job, body.resume_savepoint or False))
+        ask(access, parts, job_id, lambda job: _to_run(access, parts, job, body.resume_savepoint or False))
 
     return _each(body, one, "The request for submitting DLI jobs is successfully delivered.")
 
 
 @router.post("/v1.0/{project_id}/streaming/jobs/stop")
-def stop(body: StopJobs, caller: Signed, parts: Parts) -> JSONResponse:
+def stop(
+    body: StopJobs, access: Annotated[Access, needs(JobRight.STOP, trace="stopStreamJobs")], parts: Parts
+) -> JSONResponse:
     """Asks for each job to be stopped."""
 
     def one(job_id: int) -> None:
-        _ask(parts, caller.project_id, job_id, lambda job: _to_stop(parts, job, body.trigger_savepoint or False))
+        ask(access, parts, job_id, lambda job: _to_stop(parts, job, body.trigger_savepoint or False))
 
     return _each(body, one, "The request for stopping DLI jobs is successfully delivered.")
 
 
 @router.post("/v1.0/{project_id}/streaming/jobs/delete")
-def delete(body: JobIds, caller: Signed, parts: Parts) -> JSONResponse:
+def delete(
+    body: JobIds, access: Annotated[Access, needs(JobRight.DELETE, trace="deleteStreamJobs")], parts: Parts
+) -> JSONResponse:
     """Deletes each job, in whatever state it is."""
-    return _each(body, lambda job_id: delete_job(parts, caller.project_id, job_id), "The job is successfully deleted.")
+    return _each(body, lambda job_id: delete_job(access, parts, job_id), "The job is successfully deleted.")
 
 
-def delete_job(parts: Services, project_id: str, job_id: int) -> None:
-    """Asks for the job to be deleted; raises JobNotFound."""
-    _ask(parts, project_id, job_id, lambda job: _next(parts, job, Goal.DELETE))
+def delete_job(access: Access, parts: Services, job_id: int) -> None:
+    """Asks for the job to be deleted; raises JobNotFound, NotAuthorised."""
+    ask(access, parts, job_id, lambda job: next_request(parts, job, Goal.DELETE))
 
 
-def _to_run(parts: Services, job: Job, resume_savepoint: bool) -> Desired:  # noqa: FBT001
+def _to_run(access: Access, parts: Services, job: Job, resume_savepoint: bool) -> Desired:  # noqa: FBT001
     spec = job.spec
     if job.record.phase not in AT_REST or job.request_pending:
         raise WrongState(f"The job {job.id} is {status_of(job)}. Only a job that is not active can be run.")
@@ -68,6 +76,7 @@ def _to_run(parts: Services, job: Job, resume_savepoint: bool) -> Desired:  # no
         raise BadField("entrypoint", spec.entrypoint, "the job has no JAR to run; set it by an update")
     shape = check_job(parts, job.project_id, spec)
     queue = general_queue(parts, job.project_id, spec.queue_name)
+    access.demand(QueueRight.SUBMIT_JOB, queue_thing(queue.name, queue.owner))
     claim = Claim(job.id, queue.name, shape.cu_milli, shape.memory_mb)
     check_fits(claim, queue.cu_milli, parts.memory_capacity_mb())
     if resume_savepoint and not job.record.savepoint_path:
@@ -75,7 +84,7 @@ def _to_run(parts: Services, job: Job, resume_savepoint: bool) -> Desired:  # no
             f"The job {job.id} has no savepoint to resume from. Run it with resume_savepoint=false, or stop it with "
             "trigger_savepoint=true next time."
         )
-    return replace(_next(parts, job, Goal.RUN), resume_savepoint=resume_savepoint)
+    return replace(next_request(parts, job, Goal.RUN), resume_savepoint=resume_savepoint)
 
 
 def _to_stop(parts: Services, job: Job, trigger_savepoint: bool) -> Desired:  # noqa: FBT001
@@ -92,26 +101,27 @@ def _to_stop(parts: Services, job: Job, trigger_savepoint: bool) -> Desired:  # 
         )
     if job.desired.goal is Goal.STOP and job.request_pending:  # repeated before it was seen: still one request
         return replace(job.desired, trigger_savepoint=trigger_savepoint)
-    return replace(_next(parts, job, Goal.STOP), trigger_savepoint=trigger_savepoint)
+    return replace(next_request(parts, job, Goal.STOP), trigger_savepoint=trigger_savepoint)
 
 
-def _next(parts: Services, job: Job, goal: Goal) -> Desired:
+def next_request(parts: Services, job: Job, goal: Goal) -> Desired:
+    """The request that follows the job's last one."""
     return Desired(goal=goal, request_no=job.desired.request_no + 1, requested_ms=parts.now_ms())
 
 
-def overtaken(parts: Services, project_id: str, job_id: int, change: Callable[[Job], Job]) -> Job:
+def overtaken(access: Access, job_id: int, change: Callable[[Job], Job]) -> Job:
     """Changes the job as it is now; begun anew as often as somebody else was faster."""
     for _ in range(PATIENCE):
         try:
-            return change(parts.jobs.find(project_id, job_id))
+            return change(access.job(job_id))
         except StaleJob:
             continue
     raise Unavailable(f"The job {job_id} changes too often to be changed now. Try again.")
 
 
-def _ask(parts: Services, project_id: str, job_id: int, wanted: Callable[[Job], Desired]) -> None:
+def ask(access: Access, parts: Services, job_id: int, wanted: Callable[[Job], Desired]) -> None:
     """Records what is wanted of the job, and has it looked at soon."""
-    overtaken(parts, project_id, job_id, lambda job: parts.jobs.request(job, wanted(job)))
+    overtaken(access, job_id, lambda job: parts.jobs.request(job, wanted(job), trace=access.trace))
     parts.nudge(job_id)
 
 
@@ -137,5 +147,5 @@ def _each(body: JobIds, one: Callable[[int], None], message: str) -> JSONRespons
 
 def _element(error: HeadraceError | None, message: str) -> dict[str, Any]:
     if error is None:
-        return {"is_success": "true", "message": message}
+        return {"is_success": "true", "message": told(message)}
     return {"is_success": "false", "message": str(error), **error_body(error)}

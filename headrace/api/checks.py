@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from headrace.api.access import Access
 from headrace.api.services import JarCheck, Services
 from headrace.domain.deployment import claim_size, parse_args, parse_log_config
 from headrace.domain.errors import BadField, NotSupported
 from headrace.domain.job import JobSpec
+from headrace.domain.rights import PackageRight, package_thing
 from headrace.domain.sizing import Shape
 from headrace.objects.artifacts import base_name
+from headrace.objects.paths import PackageRef, parse_reference
 from headrace.store.queues import Queue
 
 GENERAL = "general"
@@ -47,20 +50,39 @@ def check_job(services: Services, project_id: str, spec: JobSpec) -> Shape:
     services.check_flink(spec, shape)
     _refuse_same_names(spec)
     engine = services.resolve_engine(spec.flink_version)
-    check_bucket(services, spec)
+    check_bucket(services, project_id, spec)
     if spec.queue_name:
         general_queue(services, project_id, spec.queue_name)
     _check_files(services, project_id, spec, engine)
     return shape
 
 
-def check_bucket(services: Services, spec: JobSpec) -> None:
+def check_bucket(services: Services, project_id: str, spec: JobSpec) -> None:
     """The bucket for logs, checkpoints and savepoints; raises BadField, BucketNotFound."""
     if spec.obs_bucket:
-        services.objects.require_bucket(spec.obs_bucket)
+        services.require_bucket(project_id, spec.obs_bucket)
     for field in ("checkpoint_enabled", "log_enabled"):
         if getattr(spec, field) and not spec.obs_bucket:
             raise BadField("obs_bucket", spec.obs_bucket, f"must name a bucket when {field} is true")
+
+
+def check_use(access: Access, services: Services, spec: JobSpec, before: JobSpec | None = None) -> None:
+    """Whoever names a package in a job must be allowed to use it; what the job named ``before`` is not asked again.
+
+    Raises:
+        NotAuthorised, PackageNotFound, BadField.
+    """
+    for field in ("entrypoint", "dependency_jars", "dependency_files"):
+        for reference in _references(spec, field) - (_references(before, field) if before else frozenset()):
+            wanted = parse_reference(reference, field)
+            if isinstance(wanted, PackageRef):
+                package = services.packages.find(access.project_id, wanted.group, wanted.name)
+                access.demand(PackageRight.USE_RESOURCE, package_thing(package.group, package.name, package.owner))
+
+
+def _references(spec: JobSpec, field: str) -> frozenset[str]:
+    value = getattr(spec, field)
+    return frozenset(value if isinstance(value, tuple) else (value,)) - {""}
 
 
 def general_queue(services: Services, project_id: str, name: str) -> Queue:

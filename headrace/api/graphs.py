@@ -8,25 +8,27 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from headrace.api.auth import Signed
+from headrace.api.access import Access, needs
+from headrace.api.language import told
 from headrace.api.services import Parts, Services
 from headrace.api.wire import Wire, status_of
 from headrace.domain.errors import WrongState
 from headrace.domain.job import Job
+from headrace.domain.rights import JobRight
 
 router = APIRouter()
 
 
 @router.get("/v1.0/{project_id}/streaming/jobs/{job_id}/execute-graph")
-def execute_graph(job_id: int, caller: Signed, parts: Parts) -> dict[str, Any]:
+def execute_graph(job_id: int, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
     """Flink's own document, of the running job or of its last run."""
-    job = parts.jobs.find(caller.project_id, job_id)
+    job = access.job(job_id)
     graph = parts.runtime.execution_graph(job.deployment) if job.record.attempt else None
     if graph is None:
         raise WrongState(f"The job {job_id} is {status_of(job)} and has no execution plan yet. Run it first.")
     return {
         "is_success": "true",
-        "message": "The job execution stream graph is successfully queried.",
+        "message": told("The job execution stream graph is successfully queried."),
         "execute_graph": graph,
     }
 
@@ -38,12 +40,12 @@ class MetricsOf(Wire):
 
 
 @router.post("/v1.0/{project_id}/streaming/jobs/metrics")
-def metrics(body: MetricsOf, caller: Signed, parts: Parts) -> dict[str, Any]:
+def metrics(body: MetricsOf, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
     """Counted records of each job; what is not known is null."""
-    jobs = [parts.jobs.find(caller.project_id, job_id) for job_id in dict.fromkeys(body.job_ids)]
+    jobs = [access.job(job_id) for job_id in dict.fromkeys(body.job_ids)]
     return {
         "is_success": True,
-        "message": "Monitoring information is successfully queried.",
+        "message": told("Monitoring information is successfully queried."),
         "metrics": {"jobs": [{"job_id": job.id, "metrics": _metrics(parts, job)} for job in jobs]},
     }
 

@@ -8,50 +8,61 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from headrace.api.auth import Signed
+from headrace.api.access import Access, needs
 from headrace.api.batches import delete_job, overtaken
-from headrace.api.checks import CHANGEABLE_WHILE_ACTIVE, check_bucket, check_job
+from headrace.api.checks import CHANGEABLE_WHILE_ACTIVE, check_bucket, check_job, check_use
 from headrace.api.details import details, listed_details, summary
+from headrace.api.language import told
 from headrace.api.services import Parts
 from headrace.api.wire import JOB_TYPES, STATUS_WORDS, CreateJob, UpdateJob, status_of, status_word
 from headrace.domain.errors import BadField, WrongState
 from headrace.domain.job import AT_REST, Job, JobSpec
+from headrace.domain.rights import JobRight, Standing, job_thing
 from headrace.store.jobs import JobFilter
 
 router = APIRouter()
 
 
 @router.post("/v1.0/{project_id}/streaming/flink-jobs")
-def create(body: CreateJob, caller: Signed, parts: Parts) -> dict[str, Any]:
+def create(
+    body: CreateJob, access: Annotated[Access, needs(JobRight.CREATE, trace="createStreamJarJob")], parts: Parts
+) -> dict[str, Any]:
     """Stores a draft; nothing runs."""
     spec = body.applied(JobSpec(name=body.name))
-    check_job(parts, caller.project_id, spec)
+    check_use(access, parts, spec)
+    check_job(parts, access.project_id, spec)
     tags = [(tag.key, tag.value) for tag in body.tags or ()]
-    job = parts.jobs.create(caller.project_id, spec, tags=tags, user_name=caller.user_name, now_ms=parts.now_ms())
+    job = parts.jobs.create(access.caller, spec, tags=tags, now_ms=parts.now_ms(), trace=access.trace)
     return {
         "is_success": "true",
-        "message": "A Flink job is created successfully.",
+        "message": told("A Flink job is created successfully."),
         "job": {"job_id": job.id, "status_name": status_of(job), "status_desc": job.record.note},
     }
 
 
 @router.put("/v1.0/{project_id}/streaming/flink-jobs/{job_id}")
-def update(job_id: int, body: UpdateJob, caller: Signed, parts: Parts) -> dict[str, Any]:
+def update(
+    job_id: int,
+    body: UpdateJob,
+    access: Annotated[Access, needs(JobRight.UPDATE, trace="updateStreamJarJob")],
+    parts: Parts,
+) -> dict[str, Any]:
     """Changes what is given; a job that is not at rest takes few changes."""
 
     def change(job: Job) -> Job:
         spec = body.applied(job.spec)
+        check_use(access, parts, spec, job.spec)
         if job.record.phase in AT_REST and not job.request_pending:
-            check_job(parts, caller.project_id, spec)
+            check_job(parts, access.project_id, spec)
         else:
             _check_active(job, spec)
-            check_bucket(parts, spec)
-        return parts.jobs.respec(job, spec, now_ms=parts.now_ms())
+            check_bucket(parts, access.project_id, spec)
+        return parts.jobs.respec(job, spec, now_ms=parts.now_ms(), trace=access.trace)
 
-    job = overtaken(parts, caller.project_id, job_id, change)
+    job = overtaken(access, job_id, change)
     return {
         "is_success": "true",
-        "message": "The Flink job is updated successfully.",
+        "message": told("The Flink job is updated successfully."),
         "job": {"update_time": job.updated_ms},
     }
 
@@ -76,13 +87,15 @@ class ListQuery(BaseModel):
 
 
 @router.get("/v1.0/{project_id}/streaming/jobs")
-def list_jobs(query: Annotated[ListQuery, Query()], caller: Signed, parts: Parts) -> dict[str, Any]:
-    """One page of the project's jobs; ``total_count`` is the number of all matches."""
+def list_jobs(
+    query: Annotated[ListQuery, Query()], access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts
+) -> dict[str, Any]:
+    """One page of the jobs that the caller may see; ``total_count`` is the number of all matches."""
     for field, value, known in (("status", query.status, STATUS_WORDS), ("job_type", query.job_type, JOB_TYPES)):
         if value and value not in known:
             raise BadField(field, value, f"must be one of {', '.join(known)}")
     wanted = JobFilter(
-        matches=(lambda job: status_of(job) == query.status) if query.status else None,
+        matches=lambda job: access.sees_job(job) and query.status in ("", status_of(job)),
         queue_name=query.queue_name.lower() or None,
         name_part=query.name or None,
         user_name=query.user_name or None,
@@ -91,36 +104,45 @@ def list_jobs(query: Annotated[ListQuery, Query()], caller: Signed, parts: Parts
     )
     total, page = 0, list[Job]()
     if query.job_type in ("", "flink_jar_job") and query.root_job_id == -1:  # there are no others here
-        total, page = parts.jobs.search(caller.project_id, wanted, limit=query.limit, offset=query.offset)
+        total, page = parts.jobs.search(access.project_id, wanted, limit=query.limit, offset=query.offset)
     now = parts.now_ms()
     return {
         "is_success": "true",
-        "message": "Jobs are successfully listed.",
+        "message": told("Jobs are successfully listed."),
         "job_list": {
             "total_count": total,
-            "jobs": [listed_details(job) if query.show_detail else summary(job, now) for job in page],
+            "jobs": [
+                listed_details(job) if query.show_detail and _may_read(access, job) else summary(job, now)
+                for job in page
+            ],
         },
     }
 
 
 @router.get("/v1.0/{project_id}/streaming/jobs/{job_id}")
-def show(job_id: int, caller: Signed, parts: Parts) -> dict[str, Any]:
+def show(job_id: int, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
     """The job's details."""
-    job = parts.jobs.find(caller.project_id, job_id)
-    return {"is_success": "true", "message": "Job detail query succeeds.", "job_detail": details(job, parts.now_ms())}
+    job = access.job(job_id)
+    return {
+        "is_success": "true",
+        "message": told("Job detail query succeeds."),
+        "job_detail": details(job, parts.now_ms()),
+    }
 
 
 @router.delete("/v1.0/{project_id}/streaming/jobs/{job_id}")
-def delete(job_id: int, caller: Signed, parts: Parts) -> dict[str, Any]:
+def delete(
+    job_id: int, access: Annotated[Access, needs(JobRight.DELETE, trace="deleteStreamJob")], parts: Parts
+) -> dict[str, Any]:
     """Deletes the job in whatever state; it is gone at once, its processes soon."""
-    delete_job(parts, caller.project_id, job_id)
-    return {"is_success": "true", "message": "The job is successfully deleted."}
+    delete_job(access, parts, job_id)
+    return {"is_success": "true", "message": told("The job is successfully deleted.")}
 
 
 @router.get("/headrace/v1/{project_id}/jobs/{job_id}/history")
-def history(job_id: int, caller: Signed, parts: Parts) -> dict[str, Any]:
+def history(job_id: int, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
     """All recorded moves of the job, oldest first. Ours only."""
-    job = parts.jobs.find(caller.project_id, job_id)
+    job = access.job(job_id)
     moves = [
         {
             "at_ms": entry.at_ms,
@@ -132,6 +154,11 @@ def history(job_id: int, caller: Signed, parts: Parts) -> dict[str, Any]:
         for entry in parts.jobs.history(job.id)
     ]
     return {"job_id": job.id, "moves": moves}
+
+
+def _may_read(access: Access, job: Job) -> bool:
+    """Details need GET; a list shows a job to whoever holds any right on it."""
+    return access.may(JobRight.GET, job_thing(job.id, job.user_name))
 
 
 def _check_active(job: Job, spec: JobSpec) -> None:

@@ -7,25 +7,30 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from headrace.api.auth import Signed
+from headrace.api.access import Access, needs
 from headrace.api.services import Parts
+from headrace.domain.rights import Standing
+from headrace.objects.paths import check_bucket
 
 router = APIRouter(prefix="/headrace/v1/{project_id}")
 
 
 @router.get("/buckets")
-def buckets(caller: Signed, parts: Parts) -> dict[str, Any]:
-    """Names of all buckets. Buckets are the server's, not a project's."""
-    del caller
-    return {"buckets": parts.objects.buckets()}
+def buckets(access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts) -> dict[str, Any]:
+    """Names of the project's buckets."""
+    return {"buckets": parts.buckets.of_project(access.project_id)}
 
 
 @router.put("/buckets/{bucket}", status_code=201)
-def create_bucket(bucket: str, caller: Signed, parts: Parts) -> dict[str, Any]:
-    """Creates a bucket; DLI.0006 if it exists."""
-    del caller
+def create_bucket(
+    bucket: str, access: Annotated[Access, needs(Standing.MEMBER, trace="createBucket")], parts: Parts
+) -> dict[str, Any]:
+    """Creates a bucket of the project; DLI.0006 if it exists, whoever's it is."""
+    check_bucket(bucket)
+    parts.buckets.claim(bucket, access.project_id, now_ms=parts.now_ms(), trace=access.trace)
     parts.objects.create_bucket(bucket)
     return {"bucket": bucket}
 
@@ -41,9 +46,11 @@ class ListQuery(BaseModel):
 
 
 @router.get("/objects/{bucket}")
-def list_objects(bucket: str, query: Annotated[ListQuery, Query()], caller: Signed, parts: Parts) -> dict[str, Any]:
+def list_objects(
+    bucket: str, query: Annotated[ListQuery, Query()], access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts
+) -> dict[str, Any]:
     """One page of a bucket's objects, by key; ``more`` says whether there is another."""
-    del caller
+    access.bucket(bucket)
     later = (info for info in parts.objects.listing(bucket, query.prefix) if info.key > query.after)
     page = list(islice(later, query.limit + 1))
     objects = [
@@ -53,17 +60,19 @@ def list_objects(bucket: str, query: Annotated[ListQuery, Query()], caller: Sign
 
 
 @router.put("/objects/{bucket}/{key:path}", status_code=201)
-async def put(bucket: str, key: str, request: Request, caller: Signed, parts: Parts) -> dict[str, Any]:
+async def put(
+    bucket: str, key: str, request: Request, access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts
+) -> dict[str, Any]:
     """Stores the body as an object, whole or not at all; never all of it in memory."""
-    del caller
+    await run_in_threadpool(access.bucket, bucket)
     limit = parts.settings.max_object_mb * 1024 * 1024
     size = await parts.objects.put_stream(bucket, key, request.stream(), limit)
     return {"bucket": bucket, "key": key, "size": size}
 
 
 @router.get("/objects/{bucket}/{key:path}")
-def get(bucket: str, key: str, caller: Signed, parts: Parts) -> StreamingResponse:
+def get(bucket: str, key: str, access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts) -> StreamingResponse:
     """The object's bytes."""
-    del caller
+    access.bucket(bucket)
     size, content = parts.objects.get_stream(bucket, key)
     return StreamingResponse(content, media_type="application/octet-stream", headers={"Content-Length": str(size)})

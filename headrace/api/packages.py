@@ -10,16 +10,21 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from headrace.api.auth import Caller, Signed
+from headrace.api.access import Access, needs
+from headrace.api.language import told
 from headrace.api.services import Parts, Services
 from headrace.api.wire import Tag, Text, Wire
 from headrace.domain.errors import BadField, PackageNotFound
+from headrace.domain.rights import PackageRight, Standing, package_thing
 from headrace.objects.paths import ObjectRef, check_bucket, check_group, check_key, check_package, parse_object
 from headrace.store.packages import Package
 
 router = APIRouter()
 
 Kind = Literal["jar", "pyFile", "file", "modelFile"]
+
+Uploading = Annotated[Access, needs(Standing.MEMBER, trace="uploadResources")]
+"""Any user may upload; what is somebody else's already is replaced only by who may update it."""
 
 
 class Upload(Wire):
@@ -38,28 +43,28 @@ class UploadKind(Upload):
 
 
 @router.post("/v2.0/{project_id}/resources", status_code=201)
-def upload(body: UploadKind, caller: Signed, parts: Parts) -> dict[str, Any]:
+def upload(body: UploadKind, access: Uploading, parts: Parts) -> dict[str, Any]:
     """Copies objects into a group of packages."""
     tags = [{"key": tag.key, "value": tag.value} for tag in body.tags or ()]
-    return _group(body.group or "", _add(parts, caller, body, body.kind, {"tags": tags}))
+    return _group(body.group or "", _add(parts, access, body, body.kind, {"tags": tags}))
 
 
 @router.post("/v2.0/{project_id}/resources/jars", status_code=201)
-def upload_jars(body: Upload, caller: Signed, parts: Parts) -> dict[str, Any]:
+def upload_jars(body: Upload, access: Uploading, parts: Parts) -> dict[str, Any]:
     """Copies JARs into a group."""
-    return _module(body.group or "", _add(parts, caller, body, "jar", {}))
+    return _module(body.group or "", _add(parts, access, body, "jar", {}))
 
 
 @router.post("/v2.0/{project_id}/resources/files", status_code=201)
-def upload_files(body: Upload, caller: Signed, parts: Parts) -> dict[str, Any]:
+def upload_files(body: Upload, access: Uploading, parts: Parts) -> dict[str, Any]:
     """Copies files into a group."""
-    return _module(body.group or "", _add(parts, caller, body, "file", {}))
+    return _module(body.group or "", _add(parts, access, body, "file", {}))
 
 
 @router.post("/v2.0/{project_id}/resources/pyfiles", status_code=201)
-def upload_pyfiles(body: Upload, caller: Signed, parts: Parts) -> dict[str, Any]:
+def upload_pyfiles(body: Upload, access: Uploading, parts: Parts) -> dict[str, Any]:
     """Copies Python files into a group."""
-    return _module(body.group or "", _add(parts, caller, body, "pyFile", {}))
+    return _module(body.group or "", _add(parts, access, body, "pyFile", {}))
 
 
 class ListQuery(BaseModel):
@@ -72,13 +77,16 @@ class ListQuery(BaseModel):
 
 
 @router.get("/v2.0/{project_id}/resources")
-def list_packages(query: Annotated[ListQuery, Query()], caller: Signed, parts: Parts) -> dict[str, Any]:
-    """All packages, and once more by group; there are no built-in modules."""
+def list_packages(
+    query: Annotated[ListQuery, Query()], access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts
+) -> dict[str, Any]:
+    """All packages that the caller may see, and once more by group; there are no built-in modules."""
     wanted = set(query.tags.split(",")) if query.tags else set()
     found = [
         package
-        for package in parts.packages.of_project(caller.project_id)
-        if query.kind in (None, package.kind)
+        for package in parts.packages.of_project(access.project_id)
+        if access.sees_package(package)
+        and query.kind in (None, package.kind)
         and wanted <= {f"{tag['key']}={tag['value']}" for tag in package.details.get("tags", [])}
     ]
     groups = [
@@ -88,16 +96,22 @@ def list_packages(query: Annotated[ListQuery, Query()], caller: Signed, parts: P
 
 
 @router.get("/v2.0/{project_id}/resources/{name:path}")
-def show(name: str, caller: Signed, parts: Parts, group: str = "") -> dict[str, Any]:
+def show(name: str, access: Annotated[Access, needs(PackageRight.GET_RESOURCE)], group: str = "") -> dict[str, Any]:
     """One package; its group is in the query, or before a "/" in its name."""
-    return _shown(parts.packages.find(caller.project_id, *_split(name, group)))
+    return _shown(access.package(*_split(name, group)))
 
 
 @router.delete("/v2.0/{project_id}/resources/{name:path}")
-def delete(name: str, caller: Signed, parts: Parts, group: str = "") -> Response:
+def delete(
+    name: str,
+    access: Annotated[Access, needs(PackageRight.DELETE_RESOURCE, trace="deleteResource")],
+    parts: Parts,
+    group: str = "",
+) -> Response:
     """Deletes one package; 404 with an empty body if it is not there, as in DLI."""
     try:
-        key = parts.packages.delete(caller.project_id, *_split(name, group))
+        found = access.package(*_split(name, group))
+        key = parts.packages.delete(access.project_id, found.group, found.name, trace=access.trace)
     except PackageNotFound:
         return Response(status_code=404)
     parts.package_files.drop(key)
@@ -111,16 +125,21 @@ class Authorize(Wire):
 
 
 @router.post("/v1.0/{project_id}/dli/obs-authorize")
-def authorize(body: Authorize, parts: Parts, caller: Signed) -> dict[str, Any]:
-    """Every bucket of this server may be used by its jobs already; so this only says whether they exist."""
-    del caller
+def authorize(
+    body: Authorize,
+    access: Annotated[Access, needs(Standing.MEMBER, trace="authorizeObsBucketsForStream")],
+    parts: Parts,
+) -> dict[str, Any]:
+    """A project's jobs may use its buckets already; so this only says whether they exist."""
     for bucket in body.obs_buckets:
-        parts.objects.require_bucket(bucket)
+        access.bucket(bucket)
+    for bucket in body.obs_buckets:
+        parts.audit.note(access.trace.of("bucket", bucket, bucket))
     named = ", ".join(body.obs_buckets)
-    return {"is_success": "true", "message": f"The following OBS bucket is authorized successfully, {named}."}
+    return {"is_success": "true", "message": told("The following OBS bucket is authorized successfully, {0}.", named)}
 
 
-def _add(parts: Services, caller: Caller, body: Upload, kind: str, details: dict[str, Any]) -> list[Package]:
+def _add(parts: Services, access: Access, body: Upload, kind: str, details: dict[str, Any]) -> list[Package]:
     """Copies all objects in; either all of them become packages, or none."""
     group = check_group(body.group or "")
     sources = [_object(path) for path in body.paths]
@@ -128,23 +147,32 @@ def _add(parts: Services, caller: Caller, body: Upload, kind: str, details: dict
     for path, name in zip(body.paths, names, strict=True):
         if names.count(name) > 1:
             raise BadField("paths", path, f"two of the paths end in {name}; rename one of them")
+    for source in sources:
+        access.bucket(source.bucket)
     files = [parts.objects.local_path(source.bucket, source.key) for source in sources]
+    _check_replaceable(parts, access, group, names)
     keys: list[str] = []
     try:
         keys.extend(parts.package_files.add(name, file) for name, file in zip(names, files, strict=True))
         now = parts.now_ms()
         added = [
-            Package(caller.project_id, group, name, kind, key, caller.user_name, now, now, details)
+            Package(access.project_id, group, name, kind, key, access.caller.user_name, now, now, details)
             for name, key in zip(names, keys, strict=True)
         ]
-        replaced = parts.packages.put(added)
+        replaced = parts.packages.put(added, trace=access.trace)
     except BaseException:
         for key in keys:
             parts.package_files.drop(key)
         raise
     for key in replaced:
         parts.package_files.drop(key)
-    return [parts.packages.find(caller.project_id, group, name) for name in names]
+    return [parts.packages.find(access.project_id, group, name) for name in names]
+
+
+def _check_replaceable(parts: Services, access: Access, group: str, names: list[str]) -> None:
+    for package in parts.packages.of_project(access.project_id):
+        if package.group == group and package.name in names:
+            access.demand(PackageRight.UPDATE_RESOURCE, package_thing(group, package.name, package.owner))
 
 
 def _object(path: str) -> ObjectRef:

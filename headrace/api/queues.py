@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
-from headrace.api.auth import Signed
+from headrace.api.access import Access, needs
 from headrace.api.checks import GENERAL
 from headrace.api.services import Parts
 from headrace.api.wire import Text, Wire
 from headrace.domain.errors import BadField, NotSupported, QueueInUse
+from headrace.domain.rights import QueueRight, Standing
 from headrace.domain.sizing import MILLI
 from headrace.flink import catalog
 from headrace.store.queues import Queue
@@ -60,7 +61,9 @@ class CreateQueue(Wire):
 
 
 @router.post("/v1.0/{project_id}/queues")
-def create(body: CreateQueue, caller: Signed, parts: Parts) -> dict[str, Any]:
+def create(
+    body: CreateQueue, access: Annotated[Access, needs(QueueRight.CREATE_QUEUE, trace="createQueue")], parts: Parts
+) -> dict[str, Any]:
     """A new queue, ready at once."""
     if body.elastic_resource_pool_name:
         raise NotSupported(
@@ -72,16 +75,16 @@ def create(body: CreateQueue, caller: Signed, parts: Parts) -> dict[str, Any]:
     )
     queue = Queue(
         id=0,
-        project_id=caller.project_id,
+        project_id=access.project_id,
         name=body.queue_name,
         queue_type=body.queue_type or "sql",
         cu_milli=body.cu_count * MILLI,
-        owner=caller.user_name,
+        owner=access.caller.user_name,
         created_ms=parts.now_ms(),
         description=body.description or "",
         details=kept,
     )
-    parts.queues.create(queue)
+    parts.queues.create(queue, trace=access.trace)
     return {"is_success": True, "message": "", "queue_name": queue.name}
 
 
@@ -100,12 +103,14 @@ class ListQuery(BaseModel):
 
 
 @router.get("/v1.0/{project_id}/queues")
-def list_queues(query: Annotated[ListQuery, Query()], caller: Signed, parts: Parts) -> dict[str, Any]:
-    """The project's queues; of type sql only, unless ``queue_type`` says otherwise: DLI's default."""
+def list_queues(
+    query: Annotated[ListQuery, Query()], access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts
+) -> dict[str, Any]:
+    """The queues that the caller may see; of type sql only, unless ``queue_type`` says otherwise: DLI's default."""
     found = [
         queue
-        for queue in parts.queues.of_project(caller.project_id)
-        if query.queue_type in ("all", queue.queue_type) and _has_tags(queue, query.tags)
+        for queue in parts.queues.of_project(access.project_id)
+        if access.sees_queue(queue) and query.queue_type in ("all", queue.queue_type) and _has_tags(queue, query.tags)
     ]
     by_cus = query.order.startswith("cu")
     found.sort(key=lambda queue: queue.cu_milli if by_cus else 0)  # they come by name
@@ -118,21 +123,23 @@ def list_queues(query: Annotated[ListQuery, Query()], caller: Signed, parts: Par
 
 
 @router.get("/v1.0/{project_id}/queues/{queue_name}")
-def show(queue_name: str, caller: Signed, parts: Parts) -> dict[str, Any]:
+def show(queue_name: str, access: Annotated[Access, needs(Standing.SEES)], parts: Parts) -> dict[str, Any]:
     """One queue, in camelCase as DLI has it here, and in snake_case too."""
-    queue = parts.queues.find(caller.project_id, queue_name)
+    queue = access.queue(queue_name)
     shown = _shown(queue, parts.settings.engine_default)
     camel = {"queueName": queue.name, "queueType": queue.queue_type, "cuCount": shown["cu_count"]}
     return {"is_success": True, "message": "", **shown, **camel, "chargingMode": shown["charging_mode"]}
 
 
 @router.delete("/v1.0/{project_id}/queues/{queue_name}")
-def delete(queue_name: str, caller: Signed, parts: Parts) -> dict[str, Any]:
+def delete(
+    queue_name: str, access: Annotated[Access, needs(QueueRight.DROP_QUEUE, trace="deleteQueue")], parts: Parts
+) -> dict[str, Any]:
     """Deletes a queue in which nothing runs; jobs that are just being deleted are waited for."""
     deadline = time.monotonic() + DELETION_PATIENCE_S
     while True:
         try:
-            parts.queues.delete(caller.project_id, queue_name)
+            parts.queues.delete(access.project_id, queue_name, trace=access.trace)
         except QueueInUse as error:
             if not error.passing or time.monotonic() > deadline:
                 raise

@@ -9,33 +9,57 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from headrace.domain.errors import BucketNotFound
 from headrace.domain.job import JobSpec
+from headrace.domain.rights import Principal
 from headrace.domain.sizing import Shape
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
 from headrace.runtimes.base import Runtime
 from headrace.settings import Settings
+from headrace.store.audit import AuditStore
+from headrace.store.buckets import BucketStore
 from headrace.store.jobs import JobStore
 from headrace.store.packages import PackageStore
+from headrace.store.pools import PoolStore
+from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
+from headrace.store.variables import VariableStore
 
 
 @dataclass(frozen=True)
-class AccessKey:
-    """One access key: its secret, and whom it speaks for."""
+class SignedKey:
+    """One access key: its secret, and whom it speaks for.
+
+    Attributes:
+        token_hash: of a temporary key, the hex SHA-256 of the X-Security-Token that must come with it.
+    """
 
     access_key: str
     secret_key: str
-    project_id: str
-    user_name: str
+    principal: Principal
+    token_hash: str = ""
 
 
-class AccessKeys(Protocol):
-    """Where access keys are known."""
+class Directory(Protocol):
+    """Where users, keys and tokens are known."""
 
-    def find(self, access_key: str) -> AccessKey | None:
-        """The key, None if there is none (any more)."""
+    def key(self, access_key: str) -> SignedKey | None:
+        """The key; None if there is none, or it may not be used (any more)."""
+
+    def token(self, token: str) -> Principal | None:
+        """Whose valid X-Auth-Token this is, None if nobody's; raises Unavailable if that cannot be found out now."""
+
+
+class Vault(Protocol):
+    """Seals secrets with a key that is not in the database."""
+
+    def seal(self, text: str, context: str) -> str:
+        """``text``, unreadable without the key and of no use in another context."""
+
+    def open(self, sealed: str, context: str) -> str:
+        """The text that was sealed in this context."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +103,25 @@ class Services:
     objects: ObjectStore
     artifacts: ArtifactResolver
     runtime: Runtime
-    access: AccessKeys
+    directory: Directory
+    privileges: PrivilegeStore
+    audit: AuditStore
+    buckets: BucketStore
+    variables: VariableStore
+    pools: PoolStore
+    vault: Vault
     nudge: Callable[[int], None]
     resolve_engine: Callable[[str], str]
     check_jar: Callable[[JarCheck], None]
     check_flink: Callable[[JobSpec, Shape], None]
     memory_capacity_mb: Callable[[], int]
     now_ms: Callable[[], int]
+
+    def require_bucket(self, project_id: str, bucket: str) -> None:
+        """Raises BucketNotFound unless the bucket exists and is the project's."""
+        self.objects.require_bucket(bucket)
+        if self.buckets.owner(bucket) != project_id:
+            raise BucketNotFound.of(bucket)
 
 
 def _services(request: Request) -> Services:

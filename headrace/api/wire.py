@@ -57,7 +57,7 @@ def status_word(phase: Phase, outcome: Phase | None = None) -> str:
             return "job_running"
         case Phase.STOP_FAILED:
             return "job_cancel_fail"
-        case Phase.SAVEPOINTING:
+        case Phase.SAVING | Phase.SAVEPOINTING:
             return "job_savepointing"
         case Phase.CANCELING:
             return "job_canceling"

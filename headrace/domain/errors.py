@@ -19,6 +19,9 @@
     │   ├── ObjectNotFound         no such object in the bucket
     │   ├── BucketNotFound         no such bucket, or it is not authorised
     │   ├── BadJar                 the JAR is unreadable or lacks what the job needs
+    │   ├── IdentityNotFound       no such user, project, role or access key
+    │   ├── IdentityConflict       a name of a user or project is taken; the last administrator stays
+    │   ├── TooManyAttempts        too many wrong passwords; wait
     │   ├── NoSavepoint            resume_savepoint was asked and there is none
     │   ├── EngineUnknown          flink_version names no engine that Headrace can install
     │   └── EngineInUse            an engine cannot be removed while processes run on it
@@ -102,17 +105,55 @@ class QueueInUse(Refused):
 class PackageNotFound(Refused):
     """No such DLI package in this project."""
 
+    @classmethod
+    def of(cls, group: str, name: str) -> PackageNotFound:
+        """The package of this group ("" = none) and name is missing."""
+        shown = f"{group}/{name}" if group else name
+        return cls(
+            f"invalid resource {shown}, cannot find resource {name}. Upload the package first, or name the file as "
+            "obs://bucket/path."
+        )
+
 
 class ObjectNotFound(Refused):
     """No such object in the bucket."""
 
 
 class BucketNotFound(Refused):
-    """No such bucket, or it is not authorised."""
+    """No such bucket, or it is not authorised: it is another project's."""
+
+    @classmethod
+    def of(cls, bucket: str) -> BucketNotFound:
+        """The bucket of this name is missing."""
+        return cls(
+            f"obs_bucket={bucket[:80]!r}: there is no such bucket, or DLI may not use it. "
+            "Create it first (headrace objects put --create-bucket), or correct its name."
+        )
 
 
 class BadJar(Refused):
     """The JAR is unreadable or lacks what the job needs."""
+
+
+class IdentityNotFound(Refused):
+    """No such user, project, role or access key."""
+
+    @classmethod
+    def of(cls, kind: str, name: str) -> IdentityNotFound:
+        """The thing of this kind and id is missing."""
+        return cls(f"There is no {kind} {name[:80]!r}. Correct it, or make it first.")
+
+
+class IdentityConflict(Refused):
+    """The name of a user or project is taken, or nobody would be left to administer the server."""
+
+
+class TooManyAttempts(Refused):
+    """Too many wrong passwords, or more sign-ins at once than there is memory for; ``retry_after``: seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NoSavepoint(Refused):

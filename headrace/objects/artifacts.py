@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from headrace.domain.errors import BucketNotFound
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
 from headrace.objects.paths import ObjectRef, parse_reference
@@ -14,10 +15,20 @@ class ArtifactResolver:
     """Finds what ``entrypoint``, ``dependency_jars`` and ``dependency_files`` name."""
 
     def __init__(
-        self, objects: ObjectStore, packages: PackageFiles, package_key: Callable[[str, str, str], str]
+        self,
+        objects: ObjectStore,
+        packages: PackageFiles,
+        package_key: Callable[[str, str, str], str],
+        bucket_owner: Callable[[str], str | None],
     ) -> None:
-        """``package_key(project_id, group, name)`` is the key of a package's content, or raises PackageNotFound."""
+        """Takes the places of files, and who owns what.
+
+        Args:
+            package_key: (project id, group, name) -> key of the package's content; raises PackageNotFound.
+            bucket_owner: bucket -> id of its project, None if it is nobody's.
+        """
         self._objects = objects
+        self._bucket_owner = bucket_owner
         self._packages = packages
         self._package_key = package_key
 
@@ -30,6 +41,9 @@ class ArtifactResolver:
         """
         wanted = parse_reference(reference, field)
         if isinstance(wanted, ObjectRef):
+            self._objects.require_bucket(wanted.bucket)
+            if self._bucket_owner(wanted.bucket) != project_id:
+                raise BucketNotFound.of(wanted.bucket)
             return self._objects.local_path(wanted.bucket, wanted.key)
         return self._packages.path(self._package_key(project_id, wanted.group, wanted.name))
 

@@ -70,10 +70,7 @@ class ObjectStore:
     def require_bucket(self, bucket: str) -> None:
         """Raises BucketNotFound unless the bucket exists."""
         if not self.has_bucket(bucket):
-            raise BucketNotFound(
-                f"obs_bucket={bucket[:80]!r}: there is no such bucket, or DLI may not use it. "
-                "Create it first (headrace objects put --create-bucket), or correct its name."
-            )
+            raise BucketNotFound.of(bucket)
 
     def exists(self, bucket: str, key: str) -> bool:
         """Whether the object exists; raises BucketNotFound."""

@@ -31,9 +31,7 @@ class Trace:
 
     def of(self, resource_type: str, resource_id: object, resource_name: str = "") -> Trace:
         """The same, about this thing."""
-        return replace(
-            self, resource_type=resource_type, resource_id=str(resource_id), resource_name=resource_name
-        )
+        return replace(self, resource_type=resource_type, resource_id=str(resource_id), resource_name=resource_name)
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class AuditFilter:
 
 
 def record(connection: Connection, trace: Trace | None) -> None:
-    """Writes the line in the caller's own transaction; None is written nowhere (nobody asked: Headrace itself did it)."""
+    """Writes the line in the caller's own transaction; None (nobody asked) is written nowhere."""
     if trace is not None:
         connection.execute(insert(audit).values(asdict(trace)))
 

@@ -18,11 +18,13 @@ class BucketStore:
         self._db = database
 
     def claim(self, bucket: str, project_id: str, *, now_ms: int, trace: Trace | None = None) -> None:
-        """The bucket becomes the project's.
+        """The bucket becomes the project's, if it is not so already.
 
         Raises:
-            NameTaken: it is somebody's already.
+            NameTaken: it is another project's.
         """
+        if self.owner(bucket) == project_id:
+            return
         try:
             with self._db.write() as connection:
                 connection.execute(insert(buckets).values(name=bucket, project_id=project_id, created_ms=now_ms))
@@ -33,9 +35,7 @@ class BucketStore:
     def owner(self, bucket: str) -> str | None:
         """The id of the bucket's project, None if the bucket is nobody's."""
         with self._db.read() as connection:
-            return connection.execute(
-                select(buckets.c.project_id).where(buckets.c.name == bucket)
-            ).scalar_one_or_none()
+            return connection.execute(select(buckets.c.project_id).where(buckets.c.name == bucket)).scalar_one_or_none()
 
     def of_project(self, project_id: str) -> list[str]:
         """Names of the project's buckets, in their order."""

@@ -49,6 +49,7 @@ def job_from_row(row: Row[Any]) -> Job:
             resume_savepoint=row.resume_savepoint,
             trigger_savepoint=row.trigger_savepoint,
             requested_ms=row.requested_ms,
+            savepoint_target=row.savepoint_target,
         ),
         record=Record(
             phase=Phase(row.phase),
@@ -62,6 +63,7 @@ def job_from_row(row: Row[Any]) -> Job:
         version=row.version,
         tags=tuple((key, value) for key, value in row.tags),
         user_name=row.user_name,
+        user_id=row.user_id,
         created_ms=row.created_ms,
         updated_ms=row.updated_ms,
         started_ms=row.started_ms,

@@ -11,7 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.errors import JobNotFound, NameTaken
 from headrace.domain.job import AT_REST, HOLDING, LIVE, Desired, Goal, Job, JobSpec, Phase, Record
-from headrace.store import codec
+from headrace.domain.rights import Caller
+from headrace.store import audit, codec
+from headrace.store.audit import Trace
 from headrace.store.database import Database
 from headrace.store.schema import deployments, grants, job_history, jobs, outbox
 
@@ -51,7 +53,13 @@ class JobStore:
         self._db = database
 
     def create(
-        self, project_id: str, spec: JobSpec, *, tags: Sequence[tuple[str, str]] = (), user_name: str, now_ms: int
+        self,
+        owner: Caller,
+        spec: JobSpec,
+        *,
+        tags: Sequence[tuple[str, str]] = (),
+        now_ms: int,
+        trace: Trace | None = None,
     ) -> Job:
         """A new job in DRAFT.
 
@@ -59,10 +67,11 @@ class JobStore:
             NameTaken: the project has a job of this name.
         """
         row = {
-            "project_id": project_id,
+            "project_id": owner.project_id,
             "name": spec.name,
             "queue_name": spec.queue_name,
-            "user_name": user_name,
+            "user_name": owner.user_name,
+            "user_id": owner.user_id,
             "spec": codec.spec_to_json(spec),
             "tags": [list(tag) for tag in tags],
             **codec.desired_columns(Desired()),
@@ -80,6 +89,7 @@ class JobStore:
                         job_id=job_id, at_ms=now_ms, attempt=0, phase=Phase.DRAFT, outcome=None, note=""
                     )
                 )
+                audit.record(connection, trace.of("job", job_id, spec.name) if trace else None)
         except IntegrityError as error:
             raise _name_taken(spec.name) from error
         return self.get(job_id)
@@ -143,7 +153,7 @@ class JobStore:
         with self._db.read() as connection:
             return list(connection.execute(select(jobs.c.id).where(active | pending).order_by(jobs.c.id)).scalars())
 
-    def respec(self, job: Job, spec: JobSpec, *, now_ms: int) -> Job:
+    def respec(self, job: Job, spec: JobSpec, *, now_ms: int, trace: Trace | None = None) -> Job:
         """Records a changed definition.
 
         Raises:
@@ -159,11 +169,12 @@ class JobStore:
         try:
             with self._db.write() as connection:
                 _write(connection, job, values)
+                audit.record(connection, trace.of("job", job.id, spec.name) if trace else None)
         except IntegrityError as error:
             raise _name_taken(spec.name) from error
         return self.get(job.id)
 
-    def request(self, job: Job, desired: Desired) -> Job:
+    def request(self, job: Job, desired: Desired, *, trace: Trace | None = None) -> Job:
         """Records what the user wants.
 
         Raises:
@@ -171,6 +182,19 @@ class JobStore:
         """
         with self._db.write() as connection:
             _write(connection, job, codec.desired_columns(desired))
+            audit.record(connection, trace.of("job", job.id, job.spec.name) if trace else None)
+        return self.get(job.id)
+
+    def import_savepoint(self, job: Job, path: str, *, now_ms: int, trace: Trace | None = None) -> Job:
+        """Records ``path`` as the newest savepoint of a job at rest. It is no move, and nobody else writes to a job at
+        rest that no request is waiting for; so the API may.
+
+        Raises:
+            StaleJob: the job was changed meanwhile.
+        """
+        with self._db.write() as connection:
+            _write(connection, job, {"savepoint_path": path, "updated_ms": now_ms})
+            audit.record(connection, trace.of("job", job.id, job.spec.name) if trace else None)
         return self.get(job.id)
 
     def move(self, job: Job, record: Record, *, now_ms: int) -> Job:
@@ -239,10 +263,15 @@ class JobStore:
 
 
 def shown_phase(job: Job) -> Phase:
-    """The phase as a user sees it: a run that was accepted but not yet taken up already counts as PREPARING."""
-    if job.record.phase in AT_REST and job.request_pending and job.desired.goal is not Goal.DELETE:
+    """The phase as a user sees it: a run that was accepted but not yet taken up already counts as PREPARING, and a
+    savepoint as SAVING.
+    """
+    phase, goal = job.record.phase, job.desired.goal
+    if not job.request_pending:
+        return phase
+    if phase in AT_REST and goal not in (Goal.DELETE, Goal.SAVEPOINT):
         return Phase.PREPARING
-    return job.record.phase
+    return Phase.SAVING if phase is Phase.RUNNING and goal is Goal.SAVEPOINT else phase
 
 
 def _write(connection: Connection, job: Job, values: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, insert, select
 
 from headrace.domain.errors import PackageNotFound
+from headrace.store.audit import Trace, record
 from headrace.store.database import Database
 from headrace.store.schema import packages
 
@@ -33,7 +34,7 @@ class PackageStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def put(self, added: list[Package]) -> list[str]:
+    def put(self, added: list[Package], *, trace: Trace | None = None) -> list[str]:
         """Adds packages, all or none; one of the same project, group and name is replaced, its creation time kept.
 
         Returns:
@@ -60,6 +61,8 @@ class PackageStore:
                         details=package.details,
                     )
                 )
+                shown = f"{package.group}/{package.name}" if package.group else package.name
+                record(connection, trace.of("package", shown, package.name) if trace else None)
         return replaced
 
     def of_project(self, project_id: str) -> list[Package]:
@@ -78,14 +81,14 @@ class PackageStore:
         with self._db.read() as connection:
             row = connection.execute(select(packages).where(_is(project_id, group, name))).one_or_none()
         if row is None:
-            raise _not_found(group, name)
+            raise PackageNotFound.of(group, name)
         return _package(row)
 
     def object_key(self, project_id: str, group: str, name: str) -> str:
         """The key of the package's content; raises PackageNotFound."""
         return self.find(project_id, group, name).object_key
 
-    def delete(self, project_id: str, group: str, name: str) -> str:
+    def delete(self, project_id: str, group: str, name: str, *, trace: Trace | None = None) -> str:
         """Deletes the package; returns the key of its content.
 
         Raises:
@@ -94,8 +97,11 @@ class PackageStore:
         same = _is(project_id, group, name)
         with self._db.write() as connection:
             key = connection.execute(delete(packages).where(same).returning(packages.c.object_key)).scalar_one_or_none()
+            if key is not None:
+                shown = f"{group}/{name}" if group else name
+                record(connection, trace.of("package", shown, name) if trace else None)
         if key is None:
-            raise _not_found(group, name)
+            raise PackageNotFound.of(group, name)
         return str(key)
 
 
@@ -114,12 +120,4 @@ def _package(row: Row[Any]) -> Package:
         created_ms=row.created_ms,
         updated_ms=row.updated_ms,
         details=row.details,
-    )
-
-
-def _not_found(group: str, name: str) -> PackageNotFound:
-    shown = f"{group}/{name}" if group else name
-    return PackageNotFound(
-        f"invalid resource {shown}, cannot find resource {name}. Upload the package first, or name the file as "
-        "obs://bucket/path."
     )

@@ -21,9 +21,7 @@ class PrivilegeStore:
 
     def of_user(self, project_id: str, user_name: str) -> Grants:
         """All that was granted to the user in the project: object -> privileges."""
-        query = select(privileges).where(
-            privileges.c.project_id == project_id, privileges.c.user_name == user_name
-        )
+        query = select(privileges).where(privileges.c.project_id == project_id, privileges.c.user_name == user_name)
         found: defaultdict[str, set[str]] = defaultdict(set)
         with self._db.read() as connection:
             for row in connection.execute(query):

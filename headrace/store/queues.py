@@ -13,6 +13,7 @@ from headrace.domain.errors import NameTaken, QueueInUse, QueueNotFound
 from headrace.domain.job import LIVE, Goal, Job, Phase
 from headrace.domain.queue import Claim
 from headrace.store import codec
+from headrace.store.audit import Trace, record
 from headrace.store.database import Database
 from headrace.store.schema import grants, jobs, queues
 
@@ -48,7 +49,7 @@ class QueueStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def create(self, queue: Queue) -> Queue:
+    def create(self, queue: Queue, *, trace: Trace | None = None) -> Queue:
         """A new queue; ``queue.id`` is ignored.
 
         Raises:
@@ -67,6 +68,7 @@ class QueueStore:
         try:
             with self._db.write() as connection:
                 connection.execute(insert(queues).values(values))
+                record(connection, trace.of("queue", queue.name, queue.name) if trace else None)
         except IntegrityError as error:
             raise NameTaken(f"queue_name={queue.name!r}: a queue of this name exists already.") from error
         return self.find(queue.project_id, queue.name)
@@ -103,7 +105,7 @@ class QueueStore:
                 return queue
         raise QueueNotFound(f"There is no queue named {name}. Create it first, or choose another queue.")
 
-    def delete(self, project_id: str, name: str) -> None:
+    def delete(self, project_id: str, name: str, *, trace: Trace | None = None) -> None:
         """Deletes an unused queue.
 
         Raises:
@@ -125,6 +127,7 @@ class QueueStore:
                     passing=leaving == set(users),
                 )
             connection.execute(delete(queues).where(queues.c.id == queue.id))
+            record(connection, trace.of("queue", queue.name, queue.name) if trace else None)
 
     def ledger(self, measure: Callable[[Job], tuple[int, int] | None]) -> Ledger:
         """Everything the scheduler needs, in one consistent view.

@@ -21,9 +21,10 @@ from starlette.testclient import TestClient
 
 from headrace.api import signing
 from headrace.api.app import create_app
-from headrace.api.services import AccessKey, JarCheck, Services
+from headrace.api.services import JarCheck, Services, SignedKey, Vault
 from headrace.domain.deployment import parse_runtime_config
 from headrace.domain.job import Job, JobSpec, Phase
+from headrace.domain.rights import Principal
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, preflight
 from headrace.objects.artifacts import ArtifactResolver
@@ -31,10 +32,15 @@ from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
 from headrace.runtimes.base import Records, Runtime
 from headrace.settings import Settings
+from headrace.store.audit import AuditStore
+from headrace.store.buckets import BucketStore
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
 from headrace.store.packages import PackageStore
+from headrace.store.pools import PoolStore
+from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
+from headrace.store.variables import VariableStore
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
@@ -56,9 +62,23 @@ class ReadRuntime:
         return self.counted.get(name)
 
 
-class Keys(dict[str, AccessKey]):
-    def find(self, access_key: str) -> AccessKey | None:
+class Keys(dict[str, SignedKey]):
+    """A directory of its own: keys, and tokens by their text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: dict[str, Principal] = {}
+
+    def key(self, access_key: str) -> SignedKey | None:
         return self.get(access_key)
+
+    def token(self, token: str) -> Principal | None:
+        return self.tokens.get(token)
+
+    def add(self, access_key: str, user: str, role: str = "admin", project: str = PROJECT, **more: Any) -> None:
+        principal = Principal(f"id-of-{user}", user, roles={project: role}, **more)
+        self[access_key] = SignedKey(access_key, f"secret of {access_key}", principal)
+        self.tokens[f"token of {access_key}"] = principal
 
 
 class Clock:
@@ -116,9 +136,12 @@ class Stand:
         self.database = Database(home / "db.sqlite")
         objects, files = ObjectStore(home / "objects"), PackageFiles(home / "packages")
         packages = PackageStore(self.database)
+        buckets = BucketStore(self.database)
         self.keys = Keys()
-        for access_key, project in (("AK", PROJECT), ("OTHER", OTHER)):
-            self.keys[access_key] = AccessKey(access_key, f"secret of {access_key}", project, "tester")
+        self.keys.add("AK", "tester")
+        self.keys.add("OTHER", "stranger", project=OTHER)
+        self.keys.add("SUB", "sub", "member")
+        self.keys.add("SUB2", "sub2", "member")
         self.services = Services(
             settings=settings,
             jobs=JobStore(self.database),
@@ -126,9 +149,15 @@ class Stand:
             packages=packages,
             package_files=files,
             objects=objects,
-            artifacts=ArtifactResolver(objects, files, packages.object_key),
+            artifacts=ArtifactResolver(objects, files, packages.object_key, buckets.owner),
             runtime=cast("Runtime", self.runtime),
-            access=self.keys,
+            directory=self.keys,
+            privileges=PrivilegeStore(self.database),
+            audit=AuditStore(self.database),
+            buckets=buckets,
+            variables=VariableStore(self.database),
+            pools=PoolStore(self.database),
+            vault=cast("Vault", None),
             nudge=self.nudged.append,
             resolve_engine=lambda asked: catalog.resolve(asked, aliases={"1.12": "1.17"}),
             check_jar=check_jar,

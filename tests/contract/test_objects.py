@@ -169,7 +169,7 @@ def test_what_is_no_reference(text: str) -> None:
 def test_the_resolver_finds_objects_and_packages(objects: ObjectStore, tmp_path: Path) -> None:
     store = PackageStore(Database(tmp_path / "db.sqlite"))
     contents = PackageFiles(tmp_path / "packages")
-    resolver = ArtifactResolver(objects, contents, store.object_key)
+    resolver = ArtifactResolver(objects, contents, store.object_key, {"b": "p"}.get)
     put(objects, "x/a.jar", b"object")
     source = objects.local_path("b", "x/a.jar")
 
@@ -187,6 +187,7 @@ def test_the_resolver_finds_objects_and_packages(objects: ObjectStore, tmp_path:
     assert (again.created_ms, again.updated_ms) == (1, 7)
 
     wrong: list[tuple[str, str, type[HeadraceError]]] = [
+        ("other", "obs://b/x/a.jar", BucketNotFound),
         ("p", "g/b.jar", PackageNotFound),
         ("q", "g/a.jar", PackageNotFound),
         ("p", "obs://b/none", ObjectNotFound),

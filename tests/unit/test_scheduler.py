@@ -18,6 +18,7 @@ from headrace.domain.deployment import DeploymentPlan, plan
 from headrace.domain.errors import Unavailable
 from headrace.domain.job import Desired, Goal, Job, JobSpec, Phase, Record
 from headrace.domain.observation import Sight
+from headrace.domain.rights import Caller
 from headrace.runtimes.fake import FakeRuntime
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
@@ -48,7 +49,7 @@ class Site:
 
     def job(self, name: str, cus: int = 2, queue: str = "wide", runtime_config: str = "") -> int:
         spec = JobSpec(name, queue_name=queue, cu_number=cus, parallel_number=cus - 1, runtime_config=runtime_config)
-        return self.jobs.create("p", spec, user_name="u", now_ms=1).id
+        return self.jobs.create(Caller("p", "u"), spec, now_ms=1).id
 
     def ask(self, job_id: int, goal: Goal) -> None:
         job = self.jobs.get(job_id)

@@ -29,6 +29,7 @@ from headrace.domain.job import (
     ResourceSpec,
 )
 from headrace.domain.queue import Claim
+from headrace.domain.rights import Caller
 from headrace.store import codec
 from headrace.store.database import Database
 from headrace.store.jobs import JobFilter, JobStore, StaleJob, shown_phase
@@ -47,7 +48,7 @@ class Stores:
     def job(self, name: str = "job", phase: Phase = Phase.DRAFT, **changes: object) -> Job:
         """A job, moved through PREPARING into this phase."""
         spec = replace(SPEC, name=name, **changes)  # type: ignore[arg-type]
-        job = self.jobs.create("p", spec, user_name="u", now_ms=1)
+        job = self.jobs.create(Caller("p", "u"), spec, now_ms=1)
         if phase is Phase.DRAFT:
             return job
         job = self.jobs.request(job, Desired(Goal.RUN, 1, requested_ms=job.id))
@@ -77,7 +78,7 @@ def stores(tmp_path: Path) -> Iterator[Stores]:
 
 
 def test_a_new_job_is_a_draft_with_a_history(stores: Stores) -> None:
-    job = stores.jobs.create("p", SPEC, tags=[("k", "v")], user_name="u", now_ms=17)
+    job = stores.jobs.create(Caller("p", "u"), SPEC, tags=[("k", "v")], now_ms=17)
     assert (job.spec, job.tags, job.user_name, job.created_ms) == (SPEC, (("k", "v"),), "u", 17)
     assert (job.desired, job.record, job.version) == (Desired(), Record(), 1)
     assert [entry.phase for entry in stores.jobs.history(job.id)] == [Phase.DRAFT]
@@ -109,7 +110,7 @@ def test_a_name_is_unique_in_its_project_and_free_again_after_a_delete(stores: S
         stores.job("a")
     with pytest.raises(NameTaken, match="'a'"):
         stores.jobs.respec(other, replace(other.spec, name="a"), now_ms=2)
-    stores.jobs.create("p2", replace(SPEC, name="a"), user_name="u", now_ms=1)
+    stores.jobs.create(Caller("p2", "u"), replace(SPEC, name="a"), now_ms=1)
     stores.delete(job)
     assert stores.jobs.respec(other, replace(other.spec, name="a"), now_ms=2).spec.name == "a"
 
@@ -329,11 +330,11 @@ def listed(stores: Stores) -> Stores:
     ):
         queue = "wide" if number % 2 else "narrow"
         spec = replace(SPEC, name=name, queue_name=queue)
-        job = stores.jobs.create("p", spec, tags=tags, user_name=user, now_ms=10 + number // 2)
+        job = stores.jobs.create(Caller("p", user), spec, tags=tags, now_ms=10 + number // 2)
         if phase is not Phase.DRAFT:
             stores.jobs.move(job, Record(phase, 1), now_ms=20)
-    stores.jobs.create("other project", SPEC, user_name="ann", now_ms=5)
-    gone = stores.jobs.create("p", replace(SPEC, name="gone"), user_name="ann", now_ms=5)
+    stores.jobs.create(Caller("other project", "ann"), SPEC, now_ms=5)
+    gone = stores.jobs.create(Caller("p", "ann"), replace(SPEC, name="gone"), now_ms=5)
     stores.delete(gone)
     return stores
 

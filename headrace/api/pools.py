@@ -1,0 +1,7 @@
+"""Elastic resource pools."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,7 @@
+"""Quotas."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,7 @@
+"""Tags."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,7 @@
+"""Export and import."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()

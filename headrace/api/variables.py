@@ -1,0 +1,7 @@
+"""Global variables."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter()
