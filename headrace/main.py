@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hmac
 import logging
 import os
 import signal
@@ -13,23 +12,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import cast
 
 import uvicorn
 
 from headrace.api.app import create_app
-from headrace.api.services import JarCheck, Services, SignedKey, Vault
+from headrace.api.services import JarCheck, Services
 from headrace.control.driver import Driver
 from headrace.control.reconciler import Reconciler
 from headrace.control.scheduler import Scheduler
 from headrace.domain.deployment import DeploymentPlan, parse_runtime_config, plan
 from headrace.domain.errors import HomeUnusable
 from headrace.domain.job import AT_REST, Goal, Job, JobSpec, Phase
-from headrace.domain.rights import Principal
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, memory, preflight
 from headrace.flink.engines import EngineStore
-from headrace.home import Credentials, Home, write_private
+from headrace.home import Home, write_private
+from headrace.identity.founding import Founded, Identity, open_identity
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
@@ -60,40 +58,26 @@ class Server:
 
     settings: Settings
     home: Home
-    credentials: Credentials
+    identity: Identity
     jobs: JobStore
     runtime: LocalRuntime
     driver: Driver
     services: Services
 
 
-class HomeKeys:
-    """The one key pair of the home."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        self._key = SignedKey(
-            credentials.access_key,
-            credentials.secret_key,
-            Principal("admin", credentials.user_name, is_system_admin=True, roles={credentials.project_id: "admin"}),
-        )
-
-    def token(self, token: str) -> Principal | None:
-        """See Directory.token."""
-        del token
-        return None
-
-    def key(self, access_key: str) -> SignedKey | None:
-        """See Directory.key."""
-        same = hmac.compare_digest(access_key.encode(errors="backslashreplace"), self._key.access_key.encode())
-        return self._key if same else None
-
-
 @contextlib.contextmanager
-def build(settings: Settings) -> Iterator[Server]:
+def build(
+    settings: Settings, init_admin: str | None = None, founded: Callable[[Founded], None] = lambda _: None
+) -> Iterator[Server]:
     """Holds the home and builds the server; lets go of both at the end. Running jobs are left as they are.
 
+    Args:
+        settings: all of them.
+        init_admin: name of the first administrator of a shared installation, whose keys ``founded`` is told.
+        founded: called at once, as nothing else will know the secret key and the password.
+
     Raises:
-        HomeUnusable: another server holds the home, or a newer version has made it.
+        HomeUnusable: another server holds the home, a newer version has made it, or its key file is missing.
     """
     os.umask(0o077)
     home = Home(settings.home)
@@ -109,8 +93,10 @@ def build(settings: Settings) -> Iterator[Server]:
             home.folder, engines, artifacts.locate, unresponsive_after_s=settings.unresponsive_after_seconds
         )
         jobs, queues = JobStore(database), QueueStore(database)
-        credentials = home.credentials()
-        _adopt(objects, buckets, credentials.project_id)
+        identity = open_identity(database, home, settings, now_ms, init_admin=init_admin)
+        if identity.founded is not None:
+            founded(identity.founded)
+        _adopt(objects, buckets, identity.first_project.id)
         capacity = _capacity(settings)
         scheduler = Scheduler(queues, capacity, settings.memory_per_cu_mb)
         resolve = _resolver(settings, engines)
@@ -139,13 +125,13 @@ def build(settings: Settings) -> Iterator[Server]:
             objects=objects,
             artifacts=artifacts,
             runtime=runtime,
-            directory=HomeKeys(credentials),
+            directory=identity.directory,
             privileges=PrivilegeStore(database),
             audit=AuditStore(database),
             buckets=buckets,
             variables=VariableStore(database),
             pools=PoolStore(database),
-            vault=cast("Vault", None),
+            vault=identity.vault,
             nudge=driver.nudge,
             resolve_engine=resolve,
             check_jar=_jar_checker(engines),
@@ -154,7 +140,7 @@ def build(settings: Settings) -> Iterator[Server]:
             now_ms=now_ms,
         )
         with contextlib.closing(runtime):
-            yield Server(settings, home, credentials, jobs, runtime, driver, services)
+            yield Server(settings, home, identity, jobs, runtime, driver, services)
 
 
 class _Http(uvicorn.Server):
@@ -170,13 +156,18 @@ class _Http(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(settings: Settings, ready: Callable[[str], None]) -> None:
+def serve(
+    settings: Settings,
+    ready: Callable[[str], None],
+    init_admin: str | None = None,
+    founded: Callable[[Founded], None] = lambda _: None,
+) -> None:
     """Serves until SIGTERM or SIGINT; ``ready`` is told the URL. Running jobs go on and are found again next time.
 
     Raises:
-        HomeUnusable: another server holds the home, or the address cannot be used.
+        HomeUnusable: another server holds the home, or the address cannot be used; see ``build``.
     """
-    with build(settings) as server, _listening(settings) as listener:
+    with build(settings, init_admin, founded) as server, _listening(settings) as listener:
         http = _Http(
             uvicorn.Config(
                 create_app(server.services),
@@ -327,15 +318,9 @@ def _announce(http: uvicorn.Server, server: Server, url: str, ready: Callable[[s
         if http.should_exit:
             return
         time.sleep(0.02)
-    credentials = server.credentials
-    write_private(
-        server.home.server_file,
-        {
-            "url": url,
-            "project_id": credentials.project_id,
-            "access_key": credentials.access_key,
-            "secret_key": credentials.secret_key,
-            "pid": os.getpid(),
-        },
-    )
+    told: dict[str, object] = {"url": url, "project_id": server.identity.first_project.id, "pid": os.getpid()}
+    keys = server.identity.published()
+    if keys is not None:
+        told |= {"access_key": keys.access_key, "secret_key": keys.secret_key}
+    write_private(server.home.server_file, told)
     ready(url)

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 
 from headrace.domain.errors import BucketNotFound
 from headrace.domain.job import JobSpec
-from headrace.domain.rights import Principal
+from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
@@ -28,20 +28,6 @@ from headrace.store.queues import QueueStore
 from headrace.store.variables import VariableStore
 
 
-@dataclass(frozen=True)
-class SignedKey:
-    """One access key: its secret, and whom it speaks for.
-
-    Attributes:
-        token_hash: of a temporary key, the hex SHA-256 of the X-Security-Token that must come with it.
-    """
-
-    access_key: str
-    secret_key: str
-    principal: Principal
-    token_hash: str = ""
-
-
 class Directory(Protocol):
     """Where users, keys and tokens are known."""
 
@@ -50,6 +36,9 @@ class Directory(Protocol):
 
     def token(self, token: str) -> Principal | None:
         """Whose valid X-Auth-Token this is, None if nobody's; raises Unavailable if that cannot be found out now."""
+
+    def role(self, project_id: str, user_name: str) -> str | None:
+        """The user's role in the project: "admin" or "member"; None if it has no such user."""
 
 
 class Vault(Protocol):
@@ -116,6 +105,10 @@ class Services:
     check_flink: Callable[[JobSpec, Shape], None]
     memory_capacity_mb: Callable[[], int]
     now_ms: Callable[[], int]
+
+    def user_exists(self, project_id: str, user_name: str) -> bool:
+        """Whether the project has a user of this name."""
+        return self.directory.role(project_id, user_name) is not None
 
     def require_bucket(self, project_id: str, bucket: str) -> None:
         """Raises BucketNotFound unless the bucket exists and is the project's."""

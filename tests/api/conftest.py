@@ -21,10 +21,10 @@ from starlette.testclient import TestClient
 
 from headrace.api import signing
 from headrace.api.app import create_app
-from headrace.api.services import JarCheck, Services, SignedKey, Vault
+from headrace.api.services import JarCheck, Services, Vault
 from headrace.domain.deployment import parse_runtime_config
 from headrace.domain.job import Job, JobSpec, Phase
-from headrace.domain.rights import Principal
+from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, preflight
 from headrace.objects.artifacts import ArtifactResolver

@@ -184,10 +184,10 @@ def test_a_write_that_was_overtaken_is_begun_anew(stand: Stand, monkeypatch: pyt
     job_id = stand.create()
     jobs, real, faults = stand.services.jobs, stand.services.jobs.request, [StaleJob("x"), StaleJob("y")]
 
-    def request(*args: Any) -> Any:
+    def request(*args: Any, **more: Any) -> Any:
         if faults:
             raise faults.pop()
-        return real(*args)
+        return real(*args, **more)
 
     monkeypatch.setattr(jobs, "request", request)
     assert stand.run(job_id).status_code == 200
