@@ -41,6 +41,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     batches.router,
     graphs.router,
+    privileges.router,  # before the queues: a queue of the name user-authorization would be in the way
     queues.router,
     packages.router,
     objects.router,
@@ -48,7 +49,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     transfers.router,
     tags.router,
     variables.router,
-    privileges.router,
     quotas.router,
     pools.router,
     audit.router,

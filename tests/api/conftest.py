@@ -75,6 +75,10 @@ class Keys(dict[str, SignedKey]):
     def token(self, token: str) -> Principal | None:
         return self.tokens.get(token)
 
+    def role(self, project_id: str, user_name: str) -> str | None:
+        of_name = (key.principal for key in self.values() if key.principal.user_name == user_name)
+        return next((principal.role_in(project_id) for principal in of_name), None)
+
     def add(self, access_key: str, user: str, role: str = "admin", project: str = PROJECT, **more: Any) -> None:
         principal = Principal(f"id-of-{user}", user, roles={project: role}, **more)
         self[access_key] = SignedKey(access_key, f"secret of {access_key}", principal)
