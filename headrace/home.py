@@ -6,9 +6,8 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ UNFIT = frozenset(":#\\%?*\n\r\t")
 
 @dataclass(frozen=True)
 class Credentials:
-    """The key pair of the home's administrator, made at the first start."""
+    """A key pair of the home's administrator, and the project that it works in."""
 
     project_id: str
     access_key: str
@@ -48,7 +47,7 @@ class Home:
 
     @property
     def server_file(self) -> Path:
-        """Written when the server is ready: url, project_id, access_key, secret_key, pid."""
+        """Written when the server is ready: url, project_id, pid; access_key and secret_key of a published key."""
         return self.folder / "server.json"
 
     @property
@@ -99,28 +98,53 @@ class Home:
                 return int(lock.read().strip() or 0) or None
         return None
 
-    def credentials(self) -> Credentials:
-        """The administrator's key pair; made now if there is none."""
-        path = self.folder / "credentials.json"
+    @property
+    def key_file(self) -> Path:
+        """What opens the sealed secrets of the database, unless the setting ``key_file`` names another one."""
+        return self.folder / "secrets.key"
+
+    def old_credentials(self) -> Credentials | None:
+        """The key pair that earlier versions kept in ``credentials.json``.
+
+        Raises:
+            HomeUnusable: the file is damaged.
+        """
+        path = self._old_file
         if not path.exists():
-            made = Credentials(secrets.token_hex(16), secrets.token_hex(10).upper(), secrets.token_urlsafe(30))
-            write_private(path, asdict(made))
+            return None
         try:
             return Credentials(**json.loads(path.read_text()))
         except (ValueError, TypeError) as error:
             raise HomeUnusable(f"{path} is damaged: {error}. Restore it, or remove it for a new key pair.") from error
 
+    def forget_old_credentials(self) -> None:
+        """Removes ``credentials.json``, once the database has what it held."""
+        self._old_file.unlink(missing_ok=True)
+
+    @property
+    def _old_file(self) -> Path:
+        return self.folder / "credentials.json"
+
 
 def write_private(path: Path, content: dict[str, Any]) -> None:
     """Writes a JSON file that only its owner can read, whole or not at all."""
+    write_private_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_private_text(path: Path, content: str) -> None:
+    """Writes a file that only its owner can read, whole or not at all; once written, it outlives a power cut."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     with open(temporary, "x", opener=_private) as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _private(path: str, flags: int) -> int:

@@ -95,6 +95,20 @@ class Principal:
 
 
 @dataclass(frozen=True)
+class SignedKey:
+    """One access key: its secret, and whom it speaks for.
+
+    Attributes:
+        token_hash: of a temporary key, the hex SHA-256 of the X-Security-Token that must come with it.
+    """
+
+    access_key: str
+    secret_key: str
+    principal: Principal
+    token_hash: str = ""
+
+
+@dataclass(frozen=True)
 class Caller:
     """A principal at work in one project."""
 

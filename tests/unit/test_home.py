@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.domain.errors import HomeUnusable
-from headrace.home import Home, write_private
+from headrace.home import Home, write_private, write_private_text
 
 
 def test_it_is_private_whatever_the_umask(tmp_path: Path) -> None:
@@ -18,21 +18,12 @@ def test_it_is_private_whatever_the_umask(tmp_path: Path) -> None:
         with home.held():
             pass
         write_private(home.server_file, {"a": 1})
-        home.credentials()
+        write_private_text(home.key_file, "key")
     finally:
         os.umask(old)
     assert home.folder.stat().st_mode & 0o777 == 0o700
     assert home.server_file.stat().st_mode & 0o777 == 0o600
-    assert (home.folder / "credentials.json").stat().st_mode & 0o777 == 0o600
-
-
-def test_the_credentials_stay_the_same(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
-    with home.held():
-        first = home.credentials()
-        assert Home(tmp_path / "home").credentials() == first
-    assert len(first.project_id) == 32
-    assert first.project_id.isalnum()
+    assert home.key_file.stat().st_mode & 0o777 == 0o600
 
 
 def test_one_server_at_a_time(tmp_path: Path) -> None:
@@ -70,10 +61,12 @@ def test_a_folder_of_somebody_else_is_no_home_and_is_left_as_it_is(tmp_path: Pat
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_damaged_credentials_are_told_of(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
-    with home.held():
-        home.credentials()
-        (home.folder / "credentials.json").write_text("{")
-        with pytest.raises(HomeUnusable, match="damaged"):
-            home.credentials()
+def test_what_is_written_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_private_text(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_private_text(path, "new \ud800")
+    assert path.read_text() == "old"
+    write_private_text(path, "new")
+    assert path.read_text() == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
