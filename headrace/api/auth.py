@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.api import signing
 from headrace.api.access import PRINCIPAL
-from headrace.api.services import Directory, SignedKey
+from headrace.api.services import Directory
 from headrace.domain.errors import BodyTooLarge, NotAuthenticated
-from headrace.domain.rights import Principal
+from headrace.domain.rights import Principal, SignedKey
 from headrace.settings import Settings
 
 _UPLOAD = re.compile(r"/headrace/v1/[^/]+/objects/[^/]+/.+")
