@@ -144,6 +144,7 @@ class Stand:
         self.keys = Keys()
         self.keys.add("AK", "tester")
         self.keys.add("OTHER", "stranger", project=OTHER)
+        self.keys.add("ADMIN", "boss", is_system_admin=True)
         self.keys.add("SUB", "sub", "member")
         self.keys.add("SUB2", "sub2", "member")
         self.services = Services(

@@ -1,0 +1,131 @@
+"""How to call each route so that an administrator's call succeeds: a row for each, with what it is called on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.domain.job import Phase
+
+STREAMING = "/v1.0/{project_id}/streaming"
+PACKAGES = "/v2.0/{project_id}/resources"
+OURS = "/headrace/v1/{project_id}"
+
+
+@dataclass(frozen=True)
+class Things:
+    """One set of things of one owner."""
+
+    owner: str
+    job_id: int
+    job_name: str
+    queue: str
+    group: str
+    package: str
+    bucket: str = "b"
+    names: dict[str, str] = field(default_factory=dict)
+
+
+Make = Callable[[Things], Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A call that succeeds.
+
+    Attributes:
+        body: JSON; bytes are sent as they are.
+        query: without "?".
+        ok: status of success.
+        phase: where the job stands.
+        grants: (object, privilege) that a member needs besides, or instead where the declaration names no privilege.
+        member: what a member without any grant gets: "refused", "served", or "" = follows from the declaration.
+    """
+
+    body: Make | None = None
+    query: Make | None = None
+    ok: int = 200
+    phase: Phase = Phase.DRAFT
+    grants: Callable[[Things], list[tuple[str, str]]] = lambda _: []
+    member: str = ""
+    params: Make = lambda _: {}
+
+
+def ids(things: Things) -> Any:
+    return {"job_ids": [things.job_id]}
+
+
+def upload(things: Things) -> Any:
+    return {"paths": ["obs://b/app.jar"], "group": things.group}
+
+
+def package_rights(*privileges: str) -> Callable[[Things], list[tuple[str, str]]]:
+    return lambda things: [(f"resources.{things.group}/{things.package}", name) for name in privileges]
+
+
+def job_rights(*privileges: str) -> Callable[[Things], list[tuple[str, str]]]:
+    return lambda things: [(f"jobs.flink.{things.job_id}", name) for name in privileges]
+
+
+def queue_rights(*privileges: str) -> Callable[[Things], list[tuple[str, str]]]:
+    return lambda things: [(f"queues.{things.queue}", name) for name in privileges]
+
+
+def privilege_change(things: Things) -> Any:
+    change = {"object": f"jobs.flink.{things.job_id}", "privileges": ["GET"]}
+    return {"user_name": "sub2", "action": "grant", "privileges": [change]}
+
+
+RECIPES: dict[str, Recipe] = {
+    "GET /healthz": Recipe(),
+    f"POST {STREAMING}/flink-jobs": Recipe(lambda t: {"name": f"new-{t.job_name}", "entrypoint": "obs://b/app.jar"}),
+    f"PUT {STREAMING}/flink-jobs/{{job_id}}": Recipe(lambda _: {"desc": "changed"}),
+    f"GET {STREAMING}/jobs": Recipe(),
+    f"GET {STREAMING}/jobs/{{job_id}}": Recipe(),
+    f"DELETE {STREAMING}/jobs/{{job_id}}": Recipe(),
+    f"POST {STREAMING}/jobs/run": Recipe(ids, grants=queue_rights("SUBMIT_JOB")),
+    f"POST {STREAMING}/jobs/stop": Recipe(ids, phase=Phase.RUNNING),
+    f"POST {STREAMING}/jobs/delete": Recipe(ids),
+    f"GET {STREAMING}/jobs/{{job_id}}/execute-graph": Recipe(phase=Phase.RUNNING),
+    f"POST {STREAMING}/jobs/metrics": Recipe(ids),
+    "GET /headrace/v1/{project_id}/jobs/{job_id}/history": Recipe(),
+    "GET /headrace/v1/{project_id}/jobs/{job_id}/audit": Recipe(),
+    f"GET {OURS}/audit": Recipe(),
+    "POST /v1.0/{project_id}/queues": Recipe(
+        lambda t: {"queue_name": f"new_{t.queue}", "queue_type": "general", "cu_count": 16}
+    ),
+    "GET /v1.0/{project_id}/queues": Recipe(),
+    "GET /v1.0/{project_id}/queues/{queue_name}": Recipe(grants=queue_rights("SUBMIT_JOB")),
+    "DELETE /v1.0/{project_id}/queues/{queue_name}": Recipe(),
+    "GET /v1.0/{project_id}/queues/{queue_name}/users": Recipe(grants=queue_rights("SHOW_PRIVILEGES")),
+    "PUT /v1.0/{project_id}/queues/user-authorization": Recipe(
+        lambda t: {"queue_name": t.queue, "user_name": "sub2", "action": "grant", "privileges": ["SUBMIT_JOB"]},
+        grants=queue_rights("SUBMIT_JOB", "GRANT_PRIVILEGE"),
+        member="refused",
+    ),
+    f"POST {PACKAGES}": Recipe(
+        lambda t: {**upload(t), "kind": "jar"}, ok=201, grants=package_rights("UPDATE_RESOURCE"), member="refused"
+    ),
+    f"POST {PACKAGES}/jars": Recipe(upload, ok=201, grants=package_rights("UPDATE_RESOURCE"), member="refused"),
+    f"POST {PACKAGES}/files": Recipe(upload, ok=201, grants=package_rights("UPDATE_RESOURCE"), member="refused"),
+    f"POST {PACKAGES}/pyfiles": Recipe(upload, ok=201, grants=package_rights("UPDATE_RESOURCE"), member="refused"),
+    f"GET {PACKAGES}": Recipe(),
+    f"GET {PACKAGES}/{{name:path}}": Recipe(query=lambda t: f"group={t.group}"),
+    f"DELETE {PACKAGES}/{{name:path}}": Recipe(query=lambda t: f"group={t.group}"),
+    "POST /v1.0/{project_id}/dli/obs-authorize": Recipe(lambda t: {"obs_buckets": [t.bucket]}),
+    "GET /v1.0/{project_id}/authorization/privileges": Recipe(
+        query=lambda t: f"object=jobs.flink.{t.job_id}", grants=job_rights("SHOW_PRIVILEGES"), member="refused"
+    ),
+    "PUT /v1.0/{project_id}/user-authorization": Recipe(
+        privilege_change, grants=job_rights("GET", "GRANT_PRIVILEGE"), member="refused"
+    ),
+    "PUT /v1.0/{project_id}/authorization": Recipe(
+        privilege_change, grants=job_rights("GET", "GRANT_PRIVILEGE"), member="refused"
+    ),
+    f"GET {OURS}/buckets": Recipe(),
+    f"PUT {OURS}/buckets/{{bucket}}": Recipe(ok=201, params=lambda t: {"bucket": f"new-{t.job_name}"}),
+    f"GET {OURS}/objects/{{bucket}}": Recipe(),
+    f"PUT {OURS}/objects/{{bucket}}/{{key:path}}": Recipe(lambda _: b"content", ok=201),
+    f"GET {OURS}/objects/{{bucket}}/{{key:path}}": Recipe(),
+}

@@ -1,0 +1,238 @@
+"""Every route × who asks: made from the list of routes, so that none can be forgotten."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from fastapi.routing import APIRoute
+
+from headrace.api.access import Declared, declared
+from headrace.api.app import ROUTERS
+from headrace.domain.job import JobSpec, Phase
+from headrace.domain.rights import Caller, JobRight, PackageRight, QueueRight, Standing
+from headrace.store.packages import Package
+from headrace.store.queues import Queue
+from tests.api.conftest import MAIN, OTHER, PROJECT, Stand
+from tests.api.matrix.recipes import RECIPES, Recipe, Things
+
+ROUTES = {
+    f"{method} {route.path}": route
+    for router in ROUTERS
+    for route in router.routes
+    if isinstance(route, APIRoute)
+    for method in sorted(route.methods or ())
+}
+READING_POSTS = {"metrics", "filter", "count"}
+REFUSED = {"DLI.0016", "DLI.16001", "DLI.0002", "DLI.12002", "DLI.12004"}
+HIDDEN = {"DELETE /v2.0/{project_id}/resources/{name:path}"}
+"""Answers 404 without a body for what is not there, and so for what one must not see."""
+
+
+def test_every_route_has_its_row() -> None:
+    assert set(RECIPES) == set(ROUTES)
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_every_route_declares_what_it_needs(name: str) -> None:
+    route = ROUTES[name]
+    found = declared(route)
+    changes = name.split(maxsplit=1)[0] not in ("GET", "HEAD") and name.rsplit("/", 1)[-1] not in READING_POSTS
+    named = bool(found.trace)
+    assert named == changes or name in UNTRACED, f"{name}: changes={changes}, trace={found.trace!r}"
+    assert ("{project_id}" in route.path) != (found.right in (Standing.PUBLIC, Standing.USER, Standing.SYSTEM_ADMIN)), (
+        f"{name} needs {found.right}"
+    )
+
+
+UNTRACED = {f"PUT {route}" for route in ("/headrace/v1/{project_id}/objects/{bucket}/{key:path}",)}
+"""They change what no trail is kept of: objects have none in DLI either."""
+
+
+class Set:
+    """Makes sets of things on a stand."""
+
+    def __init__(self, stand: Stand) -> None:
+        self.stand = stand
+        self.made = 0
+
+    def __call__(self, owner: str, phase: Phase) -> Things:
+        self.made += 1
+        number, services = self.made, self.stand.services
+        queue, group = f"queue{number}", f"group{number}"
+        services.queues.create(Queue(0, PROJECT, queue, "general", 64_000, owner=owner, created_ms=1, details={}))
+        key = services.package_files.add("app.jar", services.objects.local_path("b", "app.jar"))
+        services.packages.put([Package(PROJECT, group, "app.jar", "jar", key, owner, 1, 1, {})])
+        spec = JobSpec(name=f"job-{number}", queue_name="q", entrypoint="obs://b/app.jar", main_class=MAIN)
+        job = services.jobs.create(Caller(PROJECT, owner), spec, now_ms=1)
+        self.stand.bring(job.id, phase)
+        if phase is Phase.RUNNING:
+            graph = {"jid": "0" * 32, "isStoppable": False, "start-time": 1, "end-time": -1, "vertices": [], "plan": {}}
+            self.stand.runtime.graphs[f"job-{job.id}-1"] = graph
+        else:
+            services.jobs.respec(services.jobs.get(job.id), spec.evolve(queue_name=queue), now_ms=1)
+        return Things(owner, job.id, spec.name, queue, group, "app.jar")
+
+
+@pytest.fixture
+def make(stand: Stand) -> Set:
+    return Set(stand)
+
+
+def call(stand: Stand, name: str, recipe: Recipe, things: Things, **options: Any) -> Any:
+    """The answer to the recipe's call on these things."""
+    method, template = name.split(" ")
+    values = {
+        "project_id": PROJECT,
+        "job_id": str(things.job_id),
+        "queue_name": things.queue,
+        "name": things.package,
+        "bucket": things.bucket,
+        "key": "data.txt",
+        "resource_id": str(things.job_id),
+        "resource_type": "dli_flink_job",
+        **things.names,
+        **recipe.params(things),
+    }
+    path = re.sub(r"{(\w+)(?::path)?}", lambda match: quote(values[match[1]], safe=""), template)
+    body = recipe.body(things) if recipe.body else None
+    if recipe.query:
+        path += f"?{recipe.query(things)}"
+    if isinstance(body, bytes):
+        return stand.send(method, path, content=body, content_type="application/octet-stream", **options)
+    return stand.send(method, path, body, **options)
+
+
+def codes(answer: Any) -> set[str]:
+    """All error codes of an answer."""
+    body = answer.json() if answer.content else {}
+    return {str(part.get("error_code")) for part in (body if isinstance(body, list) else [body])}
+
+
+def assert_refused(name: str, answer: Any) -> None:
+    if name in HIDDEN and answer.status_code == 404:
+        assert not answer.content
+        return
+    assert answer.status_code in (400, 403, 404), answer.text
+    assert codes(answer) <= REFUSED, answer.text
+
+
+def member_is_served(found: Declared, recipe: Recipe) -> bool:
+    """Whether a member of the project may call this without any grant."""
+    if recipe.member:
+        return recipe.member == "served"
+    return found.right in (Standing.PUBLIC, Standing.USER, Standing.MEMBER)
+
+
+def needed(found: Declared, recipe: Recipe, things: Things) -> list[tuple[str, str]]:
+    """What a member must be granted."""
+    extra = recipe.grants(things)
+    match found.right:
+        case JobRight.CREATE:
+            return [("jobs.flink.*", "CREATE"), *extra]
+        case QueueRight.CREATE_QUEUE:
+            return [("queues.*", "CREATE_QUEUE"), *extra]
+        case JobRight():
+            return [(f"jobs.flink.{things.job_id}", found.right), *extra]
+        case QueueRight():
+            return [(f"queues.{things.queue}", found.right), *extra]
+        case PackageRight():
+            return [(f"resources.{things.group}/{things.package}", found.right), *extra]
+        case _:
+            return extra
+
+
+def grant(stand: Stand, user: str, wanted: list[tuple[str, str]]) -> None:
+    for name, privilege in wanted:
+        stand.services.privileges.change(PROJECT, user, [(name, frozenset({privilege}))], action="grant", trace=None)
+
+
+every_route = pytest.mark.parametrize("name", sorted(ROUTES))
+routes_of_a_project = pytest.mark.parametrize("name", sorted(name for name in ROUTES if "{project_id}" in name))
+routes_of_a_job = pytest.mark.parametrize(
+    "name",
+    sorted(
+        name
+        for name, route in ROUTES.items()
+        if isinstance(declared(route).right, JobRight) and declared(route).right is not JobRight.CREATE
+    ),
+)
+
+
+@every_route
+def test_without_credentials(stand: Stand, make: Set, name: str) -> None:
+    things = make("tester", Phase.DRAFT)
+    before = stand.rows()
+    public = declared(ROUTES[name]).right is Standing.PUBLIC
+    for options in ({"unsigned": True}, {"secret": "wrong"}, {"at_ms": stand.clock.ms - 901_000}, {"ak": "NOBODY"}):
+        answer = call(stand, name, RECIPES[name], things, **options)
+        if public:
+            assert answer.status_code != 401
+        else:
+            assert (answer.status_code, codes(answer)) == (401, {"DLI.0013"}), options
+            assert stand.rows() == before
+
+
+@routes_of_a_project
+def test_from_another_project(stand: Stand, make: Set, name: str) -> None:
+    things = make("tester", Phase.DRAFT)
+    before = stand.rows()
+    answer = call(stand, name, RECIPES[name], things, ak="OTHER")
+    assert (answer.status_code, codes(answer)) == (403, {"DLI.0016"})
+    assert stand.rows() == before
+    recipe = RECIPES[name]
+    if "job_id" in ROUTES[name].path or (recipe.body and "job_ids" in str(recipe.body(things))):
+        method, template = name.split(" ")
+        path = template.replace("{project_id}", OTHER).replace("{job_id}", str(things.job_id))
+        answer = stand.send(method, path, recipe.body(things) if recipe.body else None, ak="OTHER")
+        assert answer.status_code == 400, "the thing of a project must not be reached through another one's path"
+        assert stand.rows() == before
+
+
+@every_route
+def test_a_member_without_and_with_the_right(stand: Stand, make: Set, name: str) -> None:
+    recipe, found = RECIPES[name], declared(ROUTES[name])
+    things = make("tester", recipe.phase)
+    if not member_is_served(found, recipe):
+        before = stand.rows()
+        assert_refused(name, call(stand, name, recipe, things, ak="SUB"))
+        assert stand.rows() == before
+        if found.right in (Standing.ADMIN, Standing.SYSTEM_ADMIN):
+            return  # no privilege gives that
+    grant(stand, "sub", needed(found, recipe, things))
+    answer = call(stand, name, recipe, things, ak="SUB")
+    assert answer.status_code == recipe.ok, answer.text
+
+
+@routes_of_a_job
+def test_a_member_with_another_right_only(stand: Stand, make: Set, name: str) -> None:
+    recipe, found = RECIPES[name], declared(ROUTES[name])
+    things = make("tester", recipe.phase)
+    others = {str(other) for other in JobRight} - {str(found.right), "CREATE", "LIST_ALL"}
+    grant(stand, "sub", [(f"jobs.flink.{things.job_id}", other) for other in others])
+    before = stand.rows()
+    assert codes(call(stand, name, recipe, things, ak="SUB")) == {"DLI.0016"}
+    assert stand.rows() == before
+
+
+@every_route
+def test_the_owner(stand: Stand, make: Set, name: str) -> None:
+    recipe, found = RECIPES[name], declared(ROUTES[name])
+    things = make("sub", recipe.phase)
+    if found.right in (Standing.ADMIN, Standing.SYSTEM_ADMIN):
+        assert_refused(name, call(stand, name, recipe, things, ak="SUB"))
+        return
+    if found.right in (JobRight.CREATE, QueueRight.CREATE_QUEUE):
+        grant(stand, "sub", needed(found, recipe, things))
+    answer = call(stand, name, recipe, things, ak="SUB")
+    assert answer.status_code == recipe.ok, answer.text
+
+
+@every_route
+def test_an_administrator(stand: Stand, make: Set, name: str) -> None:
+    recipe = RECIPES[name]
+    things = make("sub", recipe.phase)
+    answer = call(stand, name, recipe, things, ak="ADMIN")
+    assert answer.status_code == recipe.ok, answer.text
