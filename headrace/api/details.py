@@ -57,7 +57,7 @@ def _common(job: Job) -> dict[str, Any]:
 
 def _more(job: Job) -> dict[str, Any]:
     return {
-        "user_id": job.user_name,
+        "user_id": job.user_id or job.user_name,  # jobs of older homes have no id
         "project_id": job.project_id,
         "sql_body": "",
         "run_mode": "exclusive_cluster",

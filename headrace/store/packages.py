@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, insert, select
 from headrace.domain.errors import PackageNotFound
 from headrace.store.audit import Trace, record
 from headrace.store.database import Database
+from headrace.store.privileges import forget
 from headrace.store.schema import packages
 
 
@@ -35,7 +36,7 @@ class PackageStore:
         self._db = database
 
     def put(self, added: list[Package], *, trace: Trace | None = None) -> list[str]:
-        """Adds packages, all or none; one of the same project, group and name is replaced, its creation time kept.
+        """Adds packages, all or none; one of the same project, group and name is replaced, its creator and creation time kept.
 
         Returns:
             Keys of the contents that were replaced.
@@ -55,7 +56,7 @@ class PackageStore:
                         name=package.name,
                         kind=package.kind,
                         object_key=package.object_key,
-                        owner=package.owner,
+                        owner=old.owner if old else package.owner,
                         created_ms=old.created_ms if old else package.created_ms,
                         updated_ms=package.updated_ms,
                         details=package.details,
@@ -100,6 +101,10 @@ class PackageStore:
             if key is not None:
                 shown = f"{group}/{name}" if group else name
                 record(connection, trace.of("package", shown, name) if trace else None)
+                forget(connection, project_id, f"resources.{shown}")
+                mates = select(packages.c.id).where(packages.c.project_id == project_id, packages.c.group_name == group)
+                if connection.execute(mates).first() is None:
+                    forget(connection, project_id, f"groups.{group}")
         if key is None:
             raise PackageNotFound.of(group, name)
         return str(key)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from headrace.domain.rights import Grants
 from headrace.store.audit import Trace, record
 from headrace.store.database import Database
 from headrace.store.schema import privileges
+
+
+def forget(connection: Connection, project_id: str, name: str) -> None:
+    """What was granted on a thing goes with it, in the caller's transaction: a later one of its name is another."""
+    connection.execute(delete(privileges).where(privileges.c.project_id == project_id, privileges.c.object == name))
 
 
 class PrivilegeStore:

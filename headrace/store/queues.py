@@ -15,6 +15,7 @@ from headrace.domain.queue import Claim
 from headrace.store import codec
 from headrace.store.audit import Trace, record
 from headrace.store.database import Database
+from headrace.store.privileges import forget
 from headrace.store.schema import grants, jobs, queues
 
 
@@ -127,6 +128,7 @@ class QueueStore:
                     passing=leaving == set(users),
                 )
             connection.execute(delete(queues).where(queues.c.id == queue.id))
+            forget(connection, project_id, f"queues.{queue.name}")
             record(connection, trace.of("queue", queue.name, queue.name) if trace else None)
 
     def ledger(self, measure: Callable[[Job], tuple[int, int] | None]) -> Ledger:

@@ -227,11 +227,11 @@ class Stand:
     def show(self, job_id: int) -> Any:
         return self.ok("GET", f"/v1.0/{{p}}/streaming/jobs/{job_id}")["job_detail"]
 
-    def run(self, *job_ids: int, **more: Any) -> Any:
-        return self.send("POST", "/v1.0/{p}/streaming/jobs/run", {"job_ids": list(job_ids), **more})
+    def run(self, *job_ids: int, ak: str = "AK", **more: Any) -> Any:
+        return self.send("POST", "/v1.0/{p}/streaming/jobs/run", {"job_ids": list(job_ids), **more}, ak=ak)
 
-    def stop(self, *job_ids: int, **more: Any) -> Any:
-        return self.send("POST", "/v1.0/{p}/streaming/jobs/stop", {"job_ids": list(job_ids), **more})
+    def stop(self, *job_ids: int, ak: str = "AK", **more: Any) -> Any:
+        return self.send("POST", "/v1.0/{p}/streaming/jobs/stop", {"job_ids": list(job_ids), **more}, ak=ak)
 
     def job(self, job_id: int) -> Job:
         return self.services.jobs.get(job_id)
