@@ -66,6 +66,7 @@ jobs = Table(
     Column("ended_ms", BigInteger),
     Column("user_id", String, nullable=False, server_default=""),
     Column("savepoint_target", String, nullable=False, server_default=""),
+    Column("variables", JSON, nullable=False, server_default="[]"),
     sqlite_autoincrement=True,
 )
 Index(
@@ -236,6 +237,7 @@ variables = Table(
     Column("value", String, nullable=False),
     Column("is_sensitive", Boolean, nullable=False),
     Column("user_name", String, nullable=False),
+    Column("user_id", String, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
     UniqueConstraint("project_id", "name"),

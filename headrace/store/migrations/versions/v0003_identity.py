@@ -111,6 +111,7 @@ def _things() -> None:
         sa.Column("value", sa.String, nullable=False),
         sa.Column("is_sensitive", sa.Boolean, nullable=False),
         sa.Column("user_name", sa.String, nullable=False),
+        sa.Column("user_id", sa.String, nullable=False),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
         sa.Column("updated_ms", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("project_id", "name"),
@@ -133,3 +134,4 @@ def _things() -> None:
     op.add_column("queues", sa.Column("pool_name", sa.String, nullable=False, server_default=""))
     op.add_column("jobs", sa.Column("user_id", sa.String, nullable=False, server_default=""))
     op.add_column("jobs", sa.Column("savepoint_target", sa.String, nullable=False, server_default=""))
+    op.add_column("jobs", sa.Column("variables", sa.JSON, nullable=False, server_default="[]"))
