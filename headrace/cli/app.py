@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
 
-from headrace.cli import demo, doctor, engines, objects, serve
+from headrace.cli import audit, demo, doctor, engines, objects, serve
 from headrace.cli.client import ApiError
 from headrace.domain.errors import HeadraceError
 
@@ -24,6 +24,7 @@ app.command("serve")(serve.serve)
 app.command("down")(serve.down)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("audit")(audit.audit)
 app.add_typer(engines.app, name="engines", help="Installed Flink versions: list, install, verify, remove.")
 app.add_typer(objects.app, name="objects", help="Objects in the server's buckets: put, get, ls.")
 
