@@ -23,7 +23,9 @@ SOON_S = 0.1
 """After an action its effect is looked for so soon."""
 BUSY_S = 0.2
 """Period of looking at a job that is on its way."""
-ON_ITS_WAY = frozenset({Phase.PREPARING, Phase.STARTING, Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING})
+ON_ITS_WAY = frozenset(
+    {Phase.PREPARING, Phase.STARTING, Phase.SAVING, Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING}
+)
 ORPHAN_SWEEPS = 30
 """Orphans are searched at the start and at every so-manieth sweep."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, assert_never
 
 from headrace.control.scheduler import Scheduler
-from headrace.domain.deployment import DeploymentPlan, savepoint_dir
+from headrace.domain.deployment import DeploymentPlan, savepoint_dir, triggered_savepoint_dir
 from headrace.domain.errors import HeadraceError, Refused
 from headrace.domain.job import AT_REST, LIVE, Job, Phase
 from headrace.domain.lifecycle import (
@@ -22,6 +22,7 @@ from headrace.domain.lifecycle import (
     Prepare,
     Remove,
     StopWithSavepoint,
+    TriggerSavepoint,
     Wait,
     decide,
 )
@@ -132,6 +133,8 @@ class Reconciler:
                 self.runtime.deploy(self.planner(job))
             case StopWithSavepoint():
                 self.runtime.stop_with_savepoint(job.deployment, job.record.request_seen, savepoint_dir(job))
+            case TriggerSavepoint():
+                self.runtime.trigger_savepoint(job.deployment, job.record.request_seen, triggered_savepoint_dir(job))
             case Cancel():
                 self.runtime.cancel(job.deployment)
             case Remove():

@@ -83,13 +83,18 @@ def plan(job: Job, engine: str, memory_per_cu_mb: int) -> DeploymentPlan:
 
 
 def savepoint_dir(job: Job) -> str:
-    """Where the stop-with-savepoint of the present request goes, as DLI lays it out: ``<bucket>/jobs/savepoint/
+    """Where the savepoint of the present request goes, as DLI lays it out: ``<bucket>/jobs/savepoint/
     {job_id}/{yyyy-mm-dd_hh-mm-ss}``; "" without a bucket.
     """
     if not job.spec.obs_bucket:
         return ""
     requested = datetime.fromtimestamp(job.desired.requested_ms / 1000, UTC).strftime("%Y-%m-%d_%H-%M-%S")
     return f"obs://{job.spec.obs_bucket}/jobs/savepoint/{job.id}/{requested}"
+
+
+def triggered_savepoint_dir(job: Job) -> str:
+    """Where a savepoint goes that was asked for by itself: to the folder that was named, else as those of stops."""
+    return job.desired.savepoint_target or savepoint_dir(job)
 
 
 def claim_size(spec: JobSpec, memory_per_cu_mb: int) -> Shape:

@@ -90,6 +90,15 @@ def savepoint_failed(view: DeploymentView) -> str:
     )
 
 
+def not_saved(view: DeploymentView) -> str:
+    """Why the savepoint of a running job was not made; the job goes on as if it had not been asked for."""
+    reason = view.savepoint.reason or "it did not complete in time"
+    return (
+        f"The savepoint could not be made ({reason}). The job runs on unharmed. Trigger the savepoint again, or with "
+        "another savepoint_path."
+    )
+
+
 def restarting(view: DeploymentView) -> str:
     """What to say of a running job: "" if all is well."""
     if view.flink is None or view.flink.state not in (FlinkState.RESTARTING, FlinkState.FAILING):

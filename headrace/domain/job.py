@@ -21,7 +21,10 @@ class Phase(StrEnum):
     RUNNING = "running"
     STOP_FAILED = "stop_failed"
     """A stop with savepoint failed; the job still runs and can be stopped again."""
+    SAVING = "saving"
+    """A savepoint of the running job was asked for; the job goes on meanwhile and afterwards."""
     SAVEPOINTING = "savepointing"
+    """A stop with savepoint was asked for; the job ends when the savepoint is made."""
     CANCELING = "canceling"
     """A stop was asked; the deployment is being cancelled and removed."""
     CLEARING = "clearing"
@@ -40,7 +43,7 @@ LIVE = frozenset(Phase) - AT_REST - {Phase.DELETED}
 """Phases in which the job's current attempt is its one live deployment."""
 
 HOLDING = LIVE - {Phase.PREPARING, Phase.WAITING}
-"""Phases in which a grant of CUs may be held (always in STARTING and RUNNING)."""
+"""Phases in which a grant of CUs may be held (always in STARTING, RUNNING and SAVING)."""
 
 
 class Goal(StrEnum):
@@ -48,6 +51,8 @@ class Goal(StrEnum):
 
     REST = "rest"
     RUN = "run"
+    SAVEPOINT = "savepoint"
+    """To run on, and to be saved once."""
     STOP = "stop"
     DELETE = "delete"
 
@@ -57,10 +62,12 @@ class Desired:
     """What was asked last; only the API writes it.
 
     Attributes:
-        request_no: counts run, stop and delete requests; the reconciler records in ``Record.request_seen`` which
-            of them it has taken up.
+        request_no: counts run, savepoint, stop and delete requests; the reconciler records in ``Record.request_seen``
+            which of them it has taken up.
         resume_savepoint: with RUN: restore from the latest savepoint.
         trigger_savepoint: with STOP: make a savepoint first.
+        savepoint_target: with SAVEPOINT: the folder below which it goes, ``obs://bucket/folder``; "" = the job's own
+            (``domain/deployment.py``). A stop that comes meanwhile keeps it.
         requested_ms: when, in epoch milliseconds.
     """
 
@@ -69,6 +76,7 @@ class Desired:
     resume_savepoint: bool = False
     trigger_savepoint: bool = False
     requested_ms: int = 0
+    savepoint_target: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,15 @@ action happens only when the stored phase already permits it, and write-ahead, c
 ::
 
     DRAFT ─run→ PREPARING → WAITING → STARTING → RUNNING ──stop──→ [SAVEPOINTING →] CANCELING → STOPPED
-                    └──────────┴─stop──→ CANCELING   └─ends by itself→ CLEARING → FINISHED | FAILED | SUBMIT_FAILED
+                    └──────────┴─stop──→ CANCELING   ├─savepoint→ SAVING → RUNNING
+                                                     └─ends by itself→ CLEARING → FINISHED | FAILED | SUBMIT_FAILED
 
 Synchronous, total, without clock or logging.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from headrace.domain import diagnosis
@@ -45,6 +46,11 @@ class StopWithSavepoint:
 
 
 @dataclass(frozen=True)
+class TriggerSavepoint:
+    """Ask Flink to make a savepoint; the job goes on."""
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Ask Flink to cancel the job."""
 
@@ -59,7 +65,7 @@ class Erase:
     """Delete the job's folders."""
 
 
-Action = Prepare | Deploy | StopWithSavepoint | Cancel | Remove | Erase
+Action = Prepare | Deploy | StopWithSavepoint | TriggerSavepoint | Cancel | Remove | Erase
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,8 @@ def decide(job: Job, seen: Observation) -> Decision:
             return _starting(job, seen)
         case Phase.RUNNING | Phase.STOP_FAILED:
             return _running(job, seen)
+        case Phase.SAVING:
+            return _saving(job, seen)
         case Phase.SAVEPOINTING:
             return _savepointing(job, seen)
         case Phase.CANCELING:
@@ -117,7 +125,7 @@ def _at_rest(job: Job, seen: Observation) -> Decision:
         if seen.remains:
             return Act(Erase())
         return Move(record.evolve(phase=Phase.DELETED, request_seen=desired.request_no, note=""))
-    if desired.goal is Goal.REST or not job.request_pending:
+    if desired.goal in (Goal.REST, Goal.SAVEPOINT) or not job.request_pending:
         return Wait()
     # A stop that follows an unseen run is taken up after it, so that the recorded path stays the documented one.
     taken_up = desired.request_no if desired.goal is Goal.RUN else desired.request_no - 1
@@ -195,25 +203,51 @@ def _await_tasks(job: Job, seen: Observation) -> Decision:
 
 
 def _running(job: Job, seen: Observation) -> Decision:
-    view = seen.deployment
+    view, phase = seen.deployment, job.record.phase
     if view.sight is Sight.UNREACHABLE:
         # What STOP_FAILED says stays readable: nothing would write it again.
-        return Wait(diagnosis.UNREACHABLE if job.record.phase is Phase.RUNNING else None)
-    if view.savepoint.state is SavepointState.DONE and job.desired.goal is Goal.STOP:
-        return _cancel(job, savepoint_path=view.savepoint.path)  # it came after we had given up on it
-    ended = _ended(job, view)
+        return Wait(diagnosis.UNREACHABLE if phase is Phase.RUNNING else None)
+    saved = _saved(job, view)
+    if phase is Phase.STOP_FAILED and view.savepoint.state is SavepointState.DONE and job.desired.goal is Goal.STOP:
+        return _cancel(saved)  # it came after we had given up on it
+    ended = _ended(saved, view)
     if ended is not None:
         return ended
     if job.desired.goal is Goal.DELETE:
-        return _cancel(job)
+        return _cancel(saved)
     if job.desired.goal is Goal.STOP and job.request_pending:
         if not job.desired.trigger_savepoint:
-            return _cancel(job)
-        seen_now = job.desired.request_no
-        return Move(job.record.evolve(phase=Phase.SAVEPOINTING, request_seen=seen_now, note=""))
-    if job.record.phase is Phase.STOP_FAILED:
+            return _cancel(saved)
+        return _take_up(saved, Phase.SAVEPOINTING)
+    if job.desired.goal is Goal.SAVEPOINT and job.request_pending:
+        return _take_up(saved, Phase.SAVING)
+    if phase is Phase.STOP_FAILED:
         return Wait()
-    return Wait(diagnosis.restarting(view))
+    if saved.record != job.record:
+        return Move(job.record.evolve(phase=Phase.SAVING, note=""))  # it comes late, but it is recorded
+    return Wait(diagnosis.restarting(view) or _not_saved(job, view))
+
+
+def _saving(job: Job, seen: Observation) -> Decision:
+    """A savepoint is made of a job that goes on. A delete, or a stop without savepoint, does not wait for it; a stop
+    with savepoint is taken up when it is made or has failed.
+    """
+    view = seen.deployment
+    if view.sight is Sight.UNREACHABLE:
+        return Wait(diagnosis.UNREACHABLE)
+    saved = _saved(job, view)
+    ended = _ended(saved, view)
+    if ended is not None:
+        return ended
+    if _shall_end(job) and not (job.desired.goal is Goal.STOP and job.desired.trigger_savepoint):
+        return _cancel(saved)
+    if view.savepoint.state is SavepointState.DONE:
+        return Move(saved.record.evolve(phase=Phase.RUNNING, note=""))
+    if view.savepoint.state is SavepointState.FAILED or seen.overdue:
+        return Move(job.record.evolve(phase=Phase.RUNNING, note=diagnosis.not_saved(view)))
+    if view.savepoint.state is SavepointState.NONE and view.flink is not None:
+        return Act(TriggerSavepoint())
+    return Wait("")
 
 
 def _savepointing(job: Job, seen: Observation) -> Decision:
@@ -221,7 +255,7 @@ def _savepointing(job: Job, seen: Observation) -> Decision:
     if view.sight is Sight.UNREACHABLE:
         return Wait(diagnosis.UNREACHABLE)
     if view.savepoint.state is SavepointState.DONE:
-        return _cancel(job, savepoint_path=view.savepoint.path)
+        return _cancel(_saved(job, view))
     ended = _ended(job, view)
     if ended is not None:
         return ended
@@ -303,19 +337,34 @@ def _can_be_saved(job: Job, view: DeploymentView) -> bool:
     return asked and view.sight is Sight.LIVE and view.flink is not None and view.flink.tasks_running
 
 
-def _cancel(job: Job, savepoint_path: str | None = None) -> Move:
-    savepoint = job.record.savepoint_path if savepoint_path is None else savepoint_path
-    return Move(
-        job.record.evolve(phase=Phase.CANCELING, request_seen=job.desired.request_no, savepoint_path=savepoint, note="")
-    )
+def _saved(job: Job, view: DeploymentView) -> Job:
+    """The job with the savepoint that was made, if one was: whatever is recorded next, it is not lost."""
+    if view.savepoint.state is not SavepointState.DONE:
+        return job
+    return replace(job, record=job.record.evolve(savepoint_path=view.savepoint.path))
+
+
+def _not_saved(job: Job, view: DeploymentView) -> str:
+    """What stays readable of a running job whose savepoint was given up; "" of any other."""
+    given_up = job.desired.goal is Goal.SAVEPOINT and view.savepoint.state is not SavepointState.DONE
+    return diagnosis.not_saved(view) if given_up else ""
+
+
+def _take_up(job: Job, phase: Phase) -> Move:
+    return Move(job.record.evolve(phase=phase, request_seen=job.desired.request_no, note=""))
+
+
+def _cancel(job: Job) -> Move:
+    return _take_up(job, Phase.CANCELING)
 
 
 def _rest(job: Job, phase: Phase, note: str) -> Move:
     """Nothing of the deployment is left. A stop that came while it ended is done with: it must not be found pending at
-    rest, where it would be taken for one that follows an unseen run.
+    rest, where it would be taken for one that follows an unseen run. So is a savepoint of what is no more.
     """
-    done = job.desired.request_no if job.desired.goal is Goal.STOP else job.record.request_seen
-    return Move(job.record.evolve(phase=phase, request_seen=done, outcome=None, note=note))
+    done = job.desired.goal in (Goal.STOP, Goal.SAVEPOINT)
+    seen = job.desired.request_no if done else job.record.request_seen
+    return Move(job.record.evolve(phase=phase, request_seen=seen, outcome=None, note=note))
 
 
 def _end(job: Job, outcome: Phase, note: str) -> Move:

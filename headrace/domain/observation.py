@@ -61,7 +61,7 @@ class FlinkJob:
 
 
 class SavepointState(StrEnum):
-    """How the stop-with-savepoint of this deployment stands."""
+    """How the savepoint of one request stands."""
 
     NONE = "none"
     IN_PROGRESS = "in_progress"
@@ -71,7 +71,9 @@ class SavepointState(StrEnum):
 
 @dataclass(frozen=True)
 class SavepointView:
-    """The stop-with-savepoint of this deployment; ``path`` when DONE, ``reason`` when FAILED."""
+    """The savepoint of one request, whether the job stops with it or goes on; ``path`` when DONE, ``reason`` when
+    FAILED.
+    """
 
     state: SavepointState = SavepointState.NONE
     path: str = ""
@@ -86,6 +88,7 @@ class DeploymentView:
         flink: None = not known (REST does not answer yet, or no archive was left).
         exit_code: of the JobManager, with DEAD: 0–255, or minus the signal number; None = not known.
         lost_taskmanagers: exit codes of TaskManagers that ended while the JobManager lives.
+        savepoint: of the request that was asked about.
         evidence: what the processes themselves left behind (last error in a log), for the explanation.
     """
 

@@ -19,6 +19,11 @@ class FlinkSilent(Unavailable):
 class FlinkRefused(Unavailable):
     """REST answered with an error; the message is Flink's."""
 
+    def __init__(self, message: str, status: int = 500) -> None:
+        """``status``: the HTTP status."""
+        super().__init__(message)
+        self.status = status
+
 
 class FlinkRest:
     """One JobManager on a loopback port."""
@@ -63,8 +68,13 @@ class FlinkRest:
         body = {"targetDirectory": directory, "drain": False, "triggerId": trigger_id}
         return str(self._call("POST", f"/jobs/{job_id}/stop", body)["request-id"])
 
-    def stop_status(self, job_id: str, trigger_id: str) -> dict[str, Any]:
-        """``{status: {id: IN_PROGRESS | COMPLETED}, operation: {location} | {failure-cause: …}}``."""
+    def savepoint(self, job_id: str, trigger_id: str, directory: str) -> str:
+        """Asks for a savepoint, after which the job goes on; the trigger id under which its status is found."""
+        body = {"target-directory": directory, "cancel-job": False, "triggerId": trigger_id}
+        return str(self._call("POST", f"/jobs/{job_id}/savepoints", body)["request-id"])
+
+    def savepoint_status(self, job_id: str, trigger_id: str) -> dict[str, Any]:
+        """``{status: {id: IN_PROGRESS | COMPLETED}, operation: {location} | {failure-cause: …}}``, of a stop too."""
         return dict(self.get(f"/jobs/{job_id}/savepoints/{trigger_id}"))
 
     def close(self) -> None:
@@ -83,7 +93,7 @@ class FlinkRest:
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             raise FlinkSilent(f"Flink's REST does not answer: {error}") from error
         if response.status >= 400:
-            raise FlinkRefused(_first_error(content, response.status))
+            raise FlinkRefused(_first_error(content, response.status), response.status)
         return content
 
 

@@ -40,7 +40,7 @@ class Records:
 class Runtime(Protocol):
     """A place that can run deployments. Calls block; they raise ``Unavailable`` when the place cannot be reached.
 
-    What is asked of a deployment that does not run (cancel, stop) does nothing.
+    What is asked of a deployment that does not run (cancel, stop, savepoint) does nothing.
     """
 
     def prepare(self, plan: DeploymentPlan) -> None:
@@ -52,14 +52,17 @@ class Runtime(Protocol):
     def deploy(self, plan: DeploymentPlan) -> None:
         """Starts the processes of a prepared deployment, unless it was started or removed before."""
 
-    def observe(self, name: str, stop_id: int = 0) -> DeploymentView:
-        """What can be seen of the deployment now; its ``savepoint`` is that of the request ``stop_id``."""
+    def observe(self, name: str, request_no: int = 0) -> DeploymentView:
+        """What can be seen of the deployment now; its ``savepoint`` is that of the request ``request_no``."""
 
-    def stop_with_savepoint(self, name: str, stop_id: int, savepoint_dir: str) -> None:
+    def stop_with_savepoint(self, name: str, request_no: int, savepoint_dir: str) -> None:
         """Asks Flink to stop the job with a savepoint below ``savepoint_dir`` ("" = a folder of the runtime's own).
 
-        ``stop_id`` tells this request from the next one of the same deployment; the same request is made once.
+        ``request_no`` tells this request from the others of the same deployment; the same request is made once.
         """
+
+    def trigger_savepoint(self, name: str, request_no: int, savepoint_dir: str) -> None:
+        """Asks Flink to make a savepoint of the job, which goes on; the rest as with ``stop_with_savepoint``."""
 
     def cancel(self, name: str) -> None:
         """Asks Flink to cancel the job."""

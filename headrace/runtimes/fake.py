@@ -37,6 +37,14 @@ class Lost(Enum):
     AFTER = "after"
 
 
+@dataclass(frozen=True)
+class _Savepoint:
+    """The savepoint of one request; ``stops``: the job ends with it."""
+
+    view: SavepointView
+    stops: bool
+
+
 @dataclass
 class _Deployment:
     plan: DeploymentPlan
@@ -44,9 +52,9 @@ class _Deployment:
     sight: Sight = Sight.ABSENT
     flink: FlinkJob | None = None
     exit_code: int | None = None
-    stops: dict[int, SavepointView] = field(default_factory=dict)
+    savepoints: dict[int, _Savepoint] = field(default_factory=dict)
     starts: int = 0
-    seen: deque[tuple[Sight, FlinkJob | None, int | None, dict[int, SavepointView]]] = field(default_factory=deque)
+    seen: deque[tuple[Sight, FlinkJob | None, int | None, dict[int, _Savepoint]]] = field(default_factory=deque)
 
 
 class FakeRuntime:
@@ -118,6 +126,12 @@ class FakeRuntime:
         with self._lock:
             return self._deployments[name].starts if name in self._deployments else 0
 
+    def savepoints(self) -> tuple[str, ...]:
+        """The truth, whatever the view says: paths of all savepoints that were made."""
+        with self._lock:
+            asked = [one.view for each in self._deployments.values() for one in each.savepoints.values()]
+            return tuple(sorted(view.path for view in asked if view.state is SavepointState.DONE))
+
     # -- the contract ---------------------------------------------------------------------------------------------
 
     def prepare(self, plan: DeploymentPlan) -> None:
@@ -148,7 +162,7 @@ class FakeRuntime:
                 deployment.sight = Sight.LIVE
                 deployment.starts += 1
 
-    def observe(self, name: str, stop_id: int = 0) -> DeploymentView:
+    def observe(self, name: str, request_no: int = 0) -> DeploymentView:
         """See Runtime.observe."""
         with self._look("observe"):
             if name in self._unreachable:
@@ -157,22 +171,25 @@ class FakeRuntime:
             if deployment is None:
                 return DeploymentView()
             self._advance(deployment)
-            deployment.seen.append((deployment.sight, deployment.flink, deployment.exit_code, dict(deployment.stops)))
+            now = (deployment.sight, deployment.flink, deployment.exit_code, dict(deployment.savepoints))
+            deployment.seen.append(now)
             while len(deployment.seen) > self.lag + 1:
                 deployment.seen.popleft()
             if len(deployment.seen) <= self.lag:
                 return DeploymentView()
-            sight, flink, exit_code, stops = deployment.seen[0]
-            savepoint = stops.get(stop_id, SavepointView())
+            sight, flink, exit_code, savepoints = deployment.seen[0]
+            savepoint = savepoints[request_no].view if request_no in savepoints else SavepointView()
             return DeploymentView(sight=sight, flink=flink, exit_code=exit_code, savepoint=savepoint)
 
-    def stop_with_savepoint(self, name: str, stop_id: int, savepoint_dir: str) -> None:
+    def stop_with_savepoint(self, name: str, request_no: int, savepoint_dir: str) -> None:
         """See Runtime.stop_with_savepoint."""
         with self._call("stop_with_savepoint", name):
-            deployment = self._deployments.get(name)
-            if deployment is not None and deployment.sight is Sight.LIVE and stop_id not in deployment.stops:
-                path = f"{savepoint_dir or 'fake://savepoints'}/savepoint-{name}-{stop_id}"
-                deployment.stops[stop_id] = SavepointView(SavepointState.IN_PROGRESS, path)
+            self._save(name, request_no, savepoint_dir, stops=True)
+
+    def trigger_savepoint(self, name: str, request_no: int, savepoint_dir: str) -> None:
+        """See Runtime.trigger_savepoint."""
+        with self._call("trigger_savepoint", name):
+            self._save(name, request_no, savepoint_dir, stops=False)
 
     def cancel(self, name: str) -> None:
         """See Runtime.cancel."""
@@ -249,6 +266,12 @@ class FakeRuntime:
                 raise Unavailable(f"{call} was lost")
             yield
 
+    def _save(self, name: str, request_no: int, savepoint_dir: str, *, stops: bool) -> None:
+        deployment = self._deployments.get(name)
+        if deployment is not None and deployment.sight is Sight.LIVE and request_no not in deployment.savepoints:
+            path = f"{savepoint_dir or 'fake://savepoints'}/savepoint-{name}-{request_no}"
+            deployment.savepoints[request_no] = _Savepoint(SavepointView(SavepointState.IN_PROGRESS, path), stops)
+
     def _next_loss(self, call: str) -> Lost | None:
         for index, (lost_call, part) in enumerate(self._faults):
             if lost_call == call:
@@ -275,15 +298,16 @@ class FakeRuntime:
             deployment.flink = FlinkJob(FlinkState.CREATED)
         elif deployment.flink.state is FlinkState.CREATED:
             deployment.flink = FlinkJob(FlinkState.RUNNING, tasks_running=True, ever_ran=True)
-        for stop_id, savepoint in deployment.stops.items():
-            if savepoint.state is not SavepointState.IN_PROGRESS:
+        for request_no, asked in deployment.savepoints.items():
+            if asked.view.state is not SavepointState.IN_PROGRESS:
                 continue
             if self._refuse_savepoints:
-                failed = SavepointView(SavepointState.FAILED, reason=self._refuse_savepoints)
-                deployment.stops[stop_id] = failed
+                view = SavepointView(SavepointState.FAILED, reason=self._refuse_savepoints)
             else:
-                deployment.stops[stop_id] = replace(savepoint, state=SavepointState.DONE)
-                deployment.flink = replace(deployment.flink, state=FlinkState.FINISHED, tasks_running=False)
+                view = replace(asked.view, state=SavepointState.DONE)
+                if asked.stops:
+                    deployment.flink = replace(deployment.flink, state=FlinkState.FINISHED, tasks_running=False)
+            deployment.savepoints[request_no] = replace(asked, view=view)
 
 
 def _job_of(name: str) -> int:

@@ -7,7 +7,7 @@
         removed  gone                            the fence; and that nothing lives behind it any more
         lib -> engine  usrlib/  plugins/  classpath/userData/  log/  archive/  tmp/
         jobmanager/  taskmanager-1/ …            one keeper each: command, process and exit on record
-        stop-3.*                                 the stop-with-savepoint of request 3
+        savepoint-3.*                            the savepoint of request 3, with or without a stop
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from headrace.runtimes import files, processes
 from headrace.runtimes.base import Records
 from headrace.runtimes.ports import free_ports
 from headrace.runtimes.processes import Kept, Life
-from headrace.runtimes.savepoints import StopRequest
+from headrace.runtimes.savepoints import SavepointRequest
 from headrace.runtimes.staging import PREPARED, Locate, Staging, load_prepared
 
 STARTED, REMOVED, GONE = "started.json", "removed", "gone"
@@ -157,7 +157,7 @@ class LocalRuntime:
 
     # -- looking --------------------------------------------------------------------------------------------------
 
-    def observe(self, name: str, stop_id: int = 0) -> DeploymentView:
+    def observe(self, name: str, request_no: int = 0) -> DeploymentView:
         """See Runtime.observe."""
         layout = self._layout(name)
         try:
@@ -169,22 +169,22 @@ class LocalRuntime:
                 return DeploymentView(Sight.ABSENT)
             jobmanager = processes.look(layout.role("jobmanager"))
             if jobmanager.life in (Life.ENDED, Life.NEVER):
-                return self._dead(layout, jobmanager, stop_id)
+                return self._dead(layout, jobmanager, request_no)
             if jobmanager.life is not Life.RUNS:
                 return DeploymentView(Sight.UNREACHABLE)
-            return self._live(name, layout, stop_id)
+            return self._live(name, layout, request_no)
         except Unavailable:
             return DeploymentView(Sight.UNREACHABLE)
 
-    def _live(self, name: str, layout: Layout, stop_id: int) -> DeploymentView:
+    def _live(self, name: str, layout: Layout, request_no: int) -> DeploymentView:
         rest = self._rest(name, layout)
         flink: FlinkJob | None = None
-        stop = self._stop(layout, stop_id)
-        savepoint = stop.recorded()
+        request = self._savepoint(layout, request_no)
+        savepoint = request.recorded()
         sight = Sight.LIVE
         try:
             flink = views.live_job(rest)
-            savepoint = stop.look(rest)
+            savepoint = request.look(rest)
             self._silent_since.pop(name, None)
         except FlinkRefused:
             self._silent_since.pop(name, None)
@@ -198,11 +198,11 @@ class LocalRuntime:
             evidence = self._taskmanager_evidence(layout)
         return DeploymentView(sight, flink, lost_taskmanagers=lost, savepoint=savepoint, evidence=evidence)
 
-    def _dead(self, layout: Layout, jobmanager: Kept, stop_id: int) -> DeploymentView:
+    def _dead(self, layout: Layout, jobmanager: Kept, request_no: int) -> DeploymentView:
         flink = views.archived_job(layout.archive)
         evidence = jobmanager.error or last_error(layout.log / "jobmanager.log")
         evidence = evidence or last_error(layout.log / "jobmanager.out")
-        savepoint = self._stop(layout, stop_id).find()
+        savepoint = self._savepoint(layout, request_no).find()
         done = flink is not None and flink.state is FlinkState.FINISHED
         return DeploymentView(Sight.DEAD, flink, jobmanager.code, (), savepoint, "" if done else evidence)
 
@@ -220,16 +220,24 @@ class LocalRuntime:
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
-    def stop_with_savepoint(self, name: str, stop_id: int, savepoint_dir: str) -> None:
+    def stop_with_savepoint(self, name: str, request_no: int, savepoint_dir: str) -> None:
         """See Runtime.stop_with_savepoint."""
+        self._save(name, request_no, savepoint_dir, stop=True)
+
+    def trigger_savepoint(self, name: str, request_no: int, savepoint_dir: str) -> None:
+        """See Runtime.trigger_savepoint."""
+        self._save(name, request_no, savepoint_dir, stop=False)
+
+    def _save(self, name: str, request_no: int, savepoint_dir: str, *, stop: bool) -> None:
         layout = self._layout(name)
         if not self._runs(layout):
             return
-        own = self._state(_job_of(name)) / "savepoints" / f"{name}-{stop_id}"
-        self._stop(layout, stop_id).ask(self._rest(name, layout), savepoint_dir or config.uri(own))
+        own = self._state(_job_of(name)) / "savepoints" / f"{name}-{request_no}"
+        request = self._savepoint(layout, request_no)
+        request.ask(self._rest(name, layout), savepoint_dir or config.uri(own), stop=stop)
 
-    def _stop(self, layout: Layout, stop_id: int) -> StopRequest:
-        return StopRequest(layout.folder, stop_id, self._local)
+    def _savepoint(self, layout: Layout, request_no: int) -> SavepointRequest:
+        return SavepointRequest(layout.folder, request_no, self._local)
 
     def cancel(self, name: str) -> None:
         """See Runtime.cancel."""

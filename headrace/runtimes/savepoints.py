@@ -1,9 +1,10 @@
-"""Stop-with-savepoint of one deployment, on record so that its answer is found whoever was there to hear it."""
+"""One savepoint of one deployment, on record so that its answer is found whoever was there to hear it."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,21 @@ from headrace.flink.stacktrace import root_cause
 from headrace.runtimes import files
 
 
-class StopRequest:
-    """One request, in three records: what is asked (before Flink is), what Flink answered, and how it ended."""
+class SavepointRequest:
+    """One request, in three records: what is asked (before Flink is), what Flink answered, and how it ended.
 
-    def __init__(self, folder: Path, stop_id: int, local: Callable[[str], Path]) -> None:
+    With a stop and without one it goes alike; a number belongs to one request of either kind.
+    """
+
+    def __init__(self, folder: Path, request_no: int, local: Callable[[str], Path]) -> None:
         """``local``: the folder of this machine behind a URI."""
-        self._name = f"{folder.name}/{stop_id}"
-        self._intent = folder / f"stop-{stop_id}.intent.json"
-        self._answer = folder / f"stop-{stop_id}.answer.json"
-        self._done = folder / f"stop-{stop_id}.done.json"
+        self._name = f"{folder.name}/{request_no}"
+        self._intent = folder / f"savepoint-{request_no}.intent.json"
+        self._answer = folder / f"savepoint-{request_no}.answer.json"
+        self._done = folder / f"savepoint-{request_no}.done.json"
         self._local = local
 
-    def ask(self, rest: FlinkRest, directory: str) -> None:
+    def ask(self, rest: FlinkRest, directory: str, *, stop: bool) -> None:
         """Asks Flink once. The trigger id follows from the request, so that asking again after a lost answer finds
         the first one (Flink 1.15 and later).
 
@@ -36,13 +40,20 @@ class StopRequest:
             running = [job["jid"] for job in rest.jobs() if job["state"] == FlinkState.RUNNING]
             if not running:
                 raise Unavailable("Flink has no running job that could make a savepoint")
-            trigger = uuid.uuid5(uuid.NAMESPACE_URL, self._name).hex
-            files.write(self._intent, {"job": running[0], "trigger": trigger, "directory": directory})
+            intent = {
+                "job": running[0],
+                "trigger": uuid.uuid5(uuid.NAMESPACE_URL, self._name).hex,
+                "directory": directory,
+                "stop": stop,
+                "before": self._complete(directory, running[0]),
+            }
+            files.write(self._intent, intent)
         if self._answer.exists() or self._done.exists():
             return
         intent = files.read(self._intent)
+        call = rest.stop if intent["stop"] else rest.savepoint
         try:
-            trigger = rest.stop(intent["job"], intent["trigger"], intent["directory"])
+            trigger = call(intent["job"], intent["trigger"], intent["directory"])
         except FlinkRefused as error:
             self._record("", str(error))
         else:
@@ -58,7 +69,7 @@ class StopRequest:
         return SavepointView(SavepointState.FAILED, reason=done["reason"])
 
     def look(self, rest: FlinkRest) -> SavepointView:
-        """How it stands, from Flink. Reading the result also lets the JobManager go.
+        """How it stands, from Flink. Reading the result of a stop also lets the JobManager go.
 
         Raises:
             FlinkSilent, FlinkRefused: Flink cannot tell.
@@ -67,25 +78,39 @@ class StopRequest:
         if known.state is not SavepointState.NONE or not self._intent.exists():
             return known
         intent = files.read(self._intent)
-        if self._answer.exists():
-            answer = files.read(self._answer)
-            return self._judge(rest.stop_status(intent["job"], answer["trigger"]))
+        trigger = files.read(self._answer)["trigger"] if self._answer.exists() else intent["trigger"]
         try:
-            return self._judge(rest.stop_status(intent["job"], intent["trigger"]))
-        except FlinkRefused:
-            return SavepointView()  # Flink has not heard of it: ask
+            return self._judge(rest.savepoint_status(intent["job"], trigger))
+        except FlinkRefused as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return self._unknown(error)
 
     def find(self) -> SavepointView:
-        """How it ended when Flink can no longer be asked: complete if its ``_metadata`` is there, which comes last."""
+        """How it ended when Flink cannot tell: complete if its ``_metadata`` is there, which comes last."""
         known = self.recorded()
         if known.state is not SavepointState.NONE or not self._intent.exists():
             return known
-        directory = files.read(self._intent)["directory"]
-        folder = self._local(directory)
-        complete = sorted(folder.glob("savepoint-*/_metadata")) if folder.is_dir() else []
-        if len(complete) != 1:
+        intent = files.read(self._intent)
+        made = set(self._complete(intent["directory"], intent["job"])) - set(intent["before"])
+        if len(made) != 1:
             return SavepointView()
-        return SavepointView(SavepointState.DONE, f"{directory}/{complete[0].parent.name}")
+        return SavepointView(SavepointState.DONE, f"{intent['directory']}/{made.pop()}")
+
+    def _complete(self, directory: str, flink_job: str) -> list[str]:
+        """Names of the savepoints of this Flink job in the folder, which others may use too."""
+        folder = self._local(directory)
+        found = folder.glob(f"savepoint-{flink_job[:6]}-*/_metadata") if folder.is_dir() else ()
+        return sorted(metadata.parent.name for metadata in found)
+
+    def _unknown(self, error: FlinkRefused) -> SavepointView:
+        """Flink does not know the trigger: it was never asked, or (5 minutes after the end) has forgotten."""
+        found = self.find()
+        if found.state is SavepointState.DONE:
+            return self._record(found.path, "")
+        if self._answer.exists():
+            return self._record("", f"Flink no longer tells how it ended: {error}")
+        return found
 
     def _judge(self, status: dict[str, Any]) -> SavepointView:
         if status["status"]["id"] != "COMPLETED":

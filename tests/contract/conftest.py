@@ -34,6 +34,8 @@ class Case:
         jobmanagers: the truth, not the runtime's view: how many JobManagers of this name live now.
         savepoint_dir: a folder that savepoints can be written to.
         savepoints_refused: while entered, savepoints into the yielded folder fail.
+        savepoints_in: how many whole savepoints lie in a folder that savepoints can be written to.
+        fresh: another runtime on the same place, as after a restart of Headrace; closed by the case.
         limit_s: how long anything may take; generous.
         pause_s: between two looks.
     """
@@ -43,6 +45,8 @@ class Case:
     jobmanagers: Callable[[str], int]
     savepoint_dir: str
     savepoints_refused: Callable[[], AbstractContextManager[str]]
+    savepoints_in: Callable[[str], int]
+    fresh: Callable[[], Runtime]
     limit_s: float = 30.0
     pause_s: float = 0.0
 
@@ -60,12 +64,12 @@ class Case:
         self.reach(name, lambda view: view.flink is not None and view.flink.tasks_running)
         return plan
 
-    def reach(self, name: str, wanted: Callable[[DeploymentView], bool], stop_id: int = 0) -> DeploymentView:
+    def reach(self, name: str, wanted: Callable[[DeploymentView], bool], request_no: int = 0) -> DeploymentView:
         """Looks at the deployment until it is as wanted."""
         views = [DeploymentView()]
 
         def reached() -> bool:
-            views[0] = self.runtime.observe(name, stop_id)
+            views[0] = self.runtime.observe(name, request_no)
             return wanted(views[0])
 
         self._until(reached, f"{name} is as wanted; last seen", views)
@@ -109,7 +113,13 @@ def fake(_folder: Path, lag: int = 0) -> Iterator[Case]:
         yield "fake://refused"
         runtime.refuse_savepoints("")
 
-    yield Case(runtime, plan, jobmanagers, "fake://savepoints", savepoints_refused)
+    def savepoints_in(folder: str) -> int:
+        return len([path for path in runtime.savepoints() if path.startswith(f"{folder}/")])
+
+    # Its place is its own memory: there is no second one on it.
+    yield Case(
+        runtime, plan, jobmanagers, "fake://savepoints", savepoints_refused, savepoints_in, fresh=lambda: runtime
+    )
 
 
 @contextmanager
@@ -126,7 +136,13 @@ def local(folder: Path) -> Iterator[Case]:
     home = folder / "home"
     (home / "objects" / "b").mkdir(parents=True)
     jars = EXAMPLES / "jars" / "flink-1"
-    runtime = LocalRuntime(home, engines, lambda _project, reference: jars / reference)
+
+    def on_the_home() -> LocalRuntime:
+        made.append(LocalRuntime(home, engines, lambda _project, reference: jars / reference))
+        return made[-1]
+
+    made: list[LocalRuntime] = []
+    runtime = on_the_home()
 
     def plan(name: str) -> DeploymentPlan:
         _, job_id, attempt = name.split("-")
@@ -151,13 +167,27 @@ def local(folder: Path) -> Iterator[Case]:
         blocked.touch()
         yield blocked.as_uri()
 
-    case = Case(runtime, plan, jobmanagers, (folder / "savepoints").as_uri(), savepoints_refused, 60.0, 0.05)
+    def savepoints_in(uri: str) -> int:
+        return len(list(Path(uri.removeprefix("file://")).glob("savepoint-*/_metadata")))
+
+    case = Case(
+        runtime,
+        plan,
+        jobmanagers,
+        (folder / "savepoints").as_uri(),
+        savepoints_refused,
+        savepoints_in,
+        on_the_home,
+        limit_s=60.0,
+        pause_s=0.05,
+    )
     try:
         yield case
     finally:
         for name in runtime.names():
             case.removed(name)
-        runtime.close()
+        for each in made:
+            each.close()
     assert not processes_of(folder)
 
 

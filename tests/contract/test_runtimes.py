@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrace.domain.errors import Unavailable
@@ -54,6 +55,7 @@ def test_what_nobody_knows_of(case: Case) -> None:
 def test_what_is_asked_of_an_unknown_deployment_starts_nothing(case: Case) -> None:
     case.runtime.cancel(ONE)
     case.runtime.stop_with_savepoint(ONE, 1, case.savepoint_dir)
+    case.runtime.trigger_savepoint(ONE, 2, case.savepoint_dir)
     case.runtime.erase(1)
     assert case.runtime.observe(ONE, 1) == DeploymentView(Sight.ABSENT)
 
@@ -181,7 +183,9 @@ def test_what_is_asked_of_a_removed_deployment_does_nothing(case: Case) -> None:
     case.removed(ONE)
     case.runtime.cancel(ONE)
     case.runtime.stop_with_savepoint(ONE, 1, case.savepoint_dir)
+    case.runtime.trigger_savepoint(ONE, 2, case.savepoint_dir)
     assert is_removed(case.runtime.observe(ONE, 1))
+    assert case.savepoints_in(case.savepoint_dir) == 0
 
 
 def test_the_next_attempt_is_another_deployment(case: Case) -> None:
@@ -199,7 +203,7 @@ def test_the_next_attempt_is_another_deployment(case: Case) -> None:
 def test_stopped_with_a_savepoint(case: Case) -> None:
     case.running(ONE)
     case.runtime.stop_with_savepoint(ONE, 5, case.savepoint_dir)
-    saved = case.reach(ONE, is_saved, stop_id=5)
+    saved = case.reach(ONE, is_saved, request_no=5)
     assert saved.savepoint.path.startswith(case.savepoint_dir)
     case.reach(ONE, lambda view: view.flink is not None and view.flink.state is FlinkState.FINISHED)
 
@@ -208,7 +212,7 @@ def test_one_request_makes_one_savepoint(case: Case) -> None:
     case.running(ONE)
     case.runtime.stop_with_savepoint(ONE, 5, case.savepoint_dir)
     case.runtime.stop_with_savepoint(ONE, 5, case.savepoint_dir)
-    path = case.reach(ONE, is_saved, stop_id=5).savepoint.path
+    path = case.reach(ONE, is_saved, request_no=5).savepoint.path
     case.runtime.stop_with_savepoint(ONE, 5, case.savepoint_dir)
     assert case.runtime.observe(ONE, 5).savepoint == SavepointView(SavepointState.DONE, path)
 
@@ -216,13 +220,13 @@ def test_one_request_makes_one_savepoint(case: Case) -> None:
 def test_a_savepoint_without_a_folder_goes_to_the_runtimes_own(case: Case) -> None:
     case.running(ONE)
     case.runtime.stop_with_savepoint(ONE, 5, "")
-    assert case.reach(ONE, is_saved, stop_id=5).savepoint.path
+    assert case.reach(ONE, is_saved, request_no=5).savepoint.path
 
 
 def test_a_savepoint_is_that_of_its_request(case: Case) -> None:
     case.running(ONE)
     case.runtime.stop_with_savepoint(ONE, 5, case.savepoint_dir)
-    case.reach(ONE, is_saved, stop_id=5)
+    case.reach(ONE, is_saved, request_no=5)
     assert case.runtime.observe(ONE, 6).savepoint == SavepointView()
 
 
@@ -230,12 +234,84 @@ def test_after_a_refused_savepoint_the_job_runs_and_can_be_asked_again(case: Cas
     case.running(ONE)
     with case.savepoints_refused() as folder:
         case.runtime.stop_with_savepoint(ONE, 5, folder)
-        refused = case.reach(ONE, lambda view: view.savepoint.state is SavepointState.FAILED, stop_id=5)
+        refused = case.reach(ONE, lambda view: view.savepoint.state is SavepointState.FAILED, request_no=5)
     assert refused.savepoint.reason
     case.reach(ONE, runs)
     case.runtime.stop_with_savepoint(ONE, 6, case.savepoint_dir)
-    assert case.reach(ONE, is_saved, stop_id=6).savepoint.path
+    assert case.reach(ONE, is_saved, request_no=6).savepoint.path
     assert case.runtime.observe(ONE, 5).savepoint.state is SavepointState.FAILED
+
+
+# -- savepoint of a job that goes on ----------------------------------------------------------------------------------
+
+
+def test_saved_it_goes_on(case: Case) -> None:
+    case.running(ONE)
+    case.runtime.trigger_savepoint(ONE, 5, case.savepoint_dir)
+    saved = case.reach(ONE, is_saved, request_no=5)
+    assert saved.savepoint.path.startswith(case.savepoint_dir)
+    assert runs(saved)
+    assert case.jobmanagers(ONE) == 1
+    assert case.runtime.observe(ONE, 6).savepoint == SavepointView()
+
+
+def test_triggered_twice_there_is_one_savepoint(case: Case) -> None:
+    case.running(ONE)
+    case.runtime.trigger_savepoint(ONE, 5, case.savepoint_dir)
+    case.runtime.trigger_savepoint(ONE, 5, case.savepoint_dir)
+    path = case.reach(ONE, is_saved, request_no=5).savepoint.path
+    case.runtime.trigger_savepoint(ONE, 5, case.savepoint_dir)
+    assert case.runtime.observe(ONE, 5).savepoint == SavepointView(SavepointState.DONE, path)
+    assert case.savepoints_in(case.savepoint_dir) == 1
+
+
+def test_each_request_is_a_savepoint_of_its_own(case: Case) -> None:
+    case.running(ONE)
+    case.runtime.trigger_savepoint(ONE, 5, case.savepoint_dir)
+    first = case.reach(ONE, is_saved, request_no=5).savepoint.path
+    case.runtime.trigger_savepoint(ONE, 6, case.savepoint_dir)
+    second = case.reach(ONE, is_saved, request_no=6).savepoint.path
+    assert first != second
+    assert case.runtime.observe(ONE, 5).savepoint == SavepointView(SavepointState.DONE, first)
+
+
+def test_a_triggered_savepoint_is_found_by_whoever_comes_next(case: Case) -> None:
+    case.running(ONE)
+    case.runtime.trigger_savepoint(ONE, 5, case.savepoint_dir)
+    fresh = replace(case, runtime=case.fresh())
+    fresh.runtime.trigger_savepoint(ONE, 5, case.savepoint_dir)
+    path = fresh.reach(ONE, is_saved, request_no=5).savepoint.path
+    assert case.savepoints_in(case.savepoint_dir) == 1
+    again = replace(case, runtime=case.fresh())
+    assert again.reach(ONE, is_saved, request_no=5).savepoint.path == path
+
+
+def test_a_triggered_savepoint_without_a_folder_goes_to_the_runtimes_own(case: Case) -> None:
+    case.running(ONE)
+    case.runtime.trigger_savepoint(ONE, 5, "")
+    assert case.reach(ONE, is_saved, request_no=5).savepoint.path
+
+
+def test_a_savepoint_that_fails_harms_nothing(case: Case) -> None:
+    case.running(ONE)
+    with case.savepoints_refused() as folder:
+        case.runtime.trigger_savepoint(ONE, 5, folder)
+        refused = case.reach(ONE, lambda view: view.savepoint.state is SavepointState.FAILED, request_no=5)
+    assert refused.savepoint.reason
+    assert runs(refused)
+    case.runtime.trigger_savepoint(ONE, 6, case.savepoint_dir)
+    assert runs(case.reach(ONE, is_saved, request_no=6))
+    assert case.runtime.observe(ONE, 5).savepoint.state is SavepointState.FAILED
+
+
+def test_stopped_with_a_savepoint_after_one_was_triggered(case: Case) -> None:
+    case.running(ONE)
+    case.runtime.trigger_savepoint(ONE, 5, case.savepoint_dir)
+    first = case.reach(ONE, is_saved, request_no=5).savepoint.path
+    case.runtime.stop_with_savepoint(ONE, 6, case.savepoint_dir)
+    assert case.reach(ONE, is_saved, request_no=6).savepoint.path != first
+    case.reach(ONE, lambda view: view.flink is not None and view.flink.state is FlinkState.FINISHED)
+    assert case.savepoints_in(case.savepoint_dir) == 2
 
 
 def test_cancelled_twice_is_cancelled_once(case: Case) -> None:

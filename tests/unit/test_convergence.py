@@ -27,6 +27,7 @@ from headrace.domain.deployment import DeploymentPlan, plan
 from headrace.domain.errors import JobNotFound, Unavailable
 from headrace.domain.job import AT_REST, LIVE, Desired, Goal, Job, JobSpec, Phase, deployment_name
 from headrace.domain.lifecycle import Decision, Wait
+from headrace.domain.rights import Caller
 from headrace.runtimes.fake import FakeRuntime, Lost
 from headrace.store.database import Database
 from headrace.store.jobs import HistoryEntry, JobStore, StaleJob, shown_phase
@@ -36,7 +37,7 @@ from headrace.store.schema import deployments, grants, job_history, metadata, qu
 EXAMPLES = int(os.environ.get("HEADRACE_TEST_EXAMPLES", "50"))
 """More of them for a deeper search: HEADRACE_TEST_EXAMPLES=2000."""
 
-PATIENCE = {Phase.STARTING: 300.0, Phase.SAVEPOINTING: 600.0, Phase.CANCELING: 30.0}
+PATIENCE = {Phase.STARTING: 300.0, Phase.SAVING: 600.0, Phase.SAVEPOINTING: 600.0, Phase.CANCELING: 30.0}
 MEMORY_MB = 5 * 4096
 JOBS = (
     JobSpec("quiet", queue_name="wide", entrypoint="obs://b/a.jar"),
@@ -51,27 +52,31 @@ CALLS = (
     "deploy",
     "observe",
     "stop_with_savepoint",
+    "trigger_savepoint",
     "cancel",
     "remove",
     "remains",
     "erase",
     "names",
 )
-STOPPABLE = frozenset({Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.STOP_FAILED})
+STOPPABLE = frozenset({Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.SAVING, Phase.STOP_FAILED})
 ENDED = frozenset({Phase.FINISHED, Phase.FAILED, Phase.SUBMIT_FAILED})
 MOVES = {
     **{phase: {Phase.PREPARING, Phase.DELETED} for phase in AT_REST},
     Phase.PREPARING: {Phase.WAITING, Phase.CANCELING, Phase.CLEARING},
     Phase.WAITING: {Phase.STARTING, Phase.CANCELING},
     Phase.STARTING: {Phase.RUNNING, Phase.CANCELING, Phase.CLEARING},
-    Phase.RUNNING: {Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING},
+    Phase.RUNNING: {Phase.SAVING, Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING},
+    Phase.SAVING: {Phase.RUNNING, Phase.CANCELING, Phase.CLEARING},
     Phase.STOP_FAILED: {Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING},
     Phase.SAVEPOINTING: {Phase.STOP_FAILED, Phase.CANCELING, Phase.CLEARING},
     Phase.CANCELING: {Phase.STOPPED},
     Phase.CLEARING: ENDED,
     Phase.DELETED: set(),
 }
-"""Legal moves; STARTING never goes back to WAITING here, for nobody takes a grant away."""
+"""Legal moves; STARTING never goes back to WAITING here, for nobody takes a grant away, and nobody may ask for a
+savepoint in STOP_FAILED.
+"""
 
 RARE = {(phase, after) for phase in AT_REST for after in (Phase.PREPARING, Phase.DELETED)}
 """Moves that a search may miss."""
@@ -161,9 +166,34 @@ class World:
 
     def save_for_a_while(self, job_id: int, many: int) -> None:
         """A stop with savepoint that may be refused, and some time for it: STOP_FAILED is not found by mere chance."""
+        self.run_for_a_while(job_id, many)
         self.refuse("savepoints", many % 3 > 0)
         self.ask(job_id, "save")
-        self.tick_often(job_id, many % 5 + 1)
+        self.tick_often(job_id, many % 5 + 1 + self.runtime.lag)
+        self.come_between(job_id, many // 5)
+        self.tick_often(job_id, many % 4)
+
+    def trigger_for_a_while(self, job_id: int, many: int) -> None:
+        """A savepoint that may be refused or take too long, and some time for it."""
+        self.run_for_a_while(job_id, many)
+        self.refuse("savepoints", many % 4 == 0)
+        self.ask(job_id, "trigger")
+        self.tick_often(job_id, many % 3 + 1)
+        self.come_between(job_id, many // 3)
+        self.tick_often(job_id, many % 4)
+
+    def run_for_a_while(self, job_id: int, many: int) -> None:
+        self.ask(job_id, "run")
+        self.tick_all(many % 2 * (4 + self.runtime.lag))
+
+    def come_between(self, job_id: int, which: int) -> None:
+        what = IN_THE_MIDST[which % len(IN_THE_MIDST)]
+        if what == "too late":
+            self.tick_impatiently(job_id)
+        elif what in ACCIDENTS:
+            self.disturb(job_id, what)
+        elif what in ASKED:
+            self.ask(job_id, what)
 
     def hide(self, job_id: int) -> None:
         name = self.jobs.get(job_id).deployment
@@ -206,7 +236,7 @@ class World:
     # -- the user, by the API's rules -----------------------------------------------------------------------------
 
     def _create(self, spec: JobSpec) -> int:
-        job_id = self.jobs.create("p", spec, user_name="u", now_ms=0).id
+        job_id = self.jobs.create(Caller("p", "u"), spec, now_ms=0).id
         self.specs[job_id] = spec
         return job_id
 
@@ -220,8 +250,11 @@ class World:
         phase = shown_phase(job)
         if what in ("run", "resume"):
             if phase in AT_REST and (what == "run" or job.record.savepoint_path):
-                self._request(job, Goal.RUN, resume=what == "resume")
+                self._request(job, Goal.RUN, resume_savepoint=what == "resume")
                 self.run_requests[job_id] += 1
+        elif what == "trigger":
+            if phase is Phase.RUNNING and not job.request_pending:
+                self._request(job, Goal.SAVEPOINT, savepoint_target="obs://b/mine" if self.now_ms % 2 else "")
         elif what in ("stop", "save"):
             save = what == "save"
             if phase not in STOPPABLE and (phase is not Phase.SAVEPOINTING or save):
@@ -229,13 +262,14 @@ class World:
             if job.desired.goal is Goal.STOP and job.request_pending:
                 self.jobs.request(job, replace(job.desired, trigger_savepoint=save))
             else:
-                self._request(job, Goal.STOP, save=save)
+                kept = job.desired.savepoint_target
+                self._request(job, Goal.STOP, trigger_savepoint=save, savepoint_target=kept)
         else:
             self._request(job, Goal.DELETE)
 
-    def _request(self, job: Job, goal: Goal, *, resume: bool = False, save: bool = False) -> None:
+    def _request(self, job: Job, goal: Goal, **more: Any) -> None:
         self.now_ms += 1
-        self.jobs.request(job, Desired(goal, job.desired.request_no + 1, resume, save, self.now_ms))
+        self.jobs.request(job, Desired(goal, job.desired.request_no + 1, requested_ms=self.now_ms, **more))
 
     # -- what must never be ---------------------------------------------------------------------------------------
 
@@ -343,11 +377,18 @@ class World:
                 assert not self.runtime.remains(job.id)
             case Goal.RUN:
                 assert phase in {Phase.RUNNING, Phase.WAITING} | (set() if undisturbed else ENDED)
+            case Goal.SAVEPOINT:  # it is there, or it was refused; the job runs on in either case
+                assert phase in {Phase.RUNNING} | (set() if undisturbed else ENDED)
+                if undisturbed:
+                    made = job.record.savepoint_path
+                    assert made.endswith(f"savepoint-{job.deployment}-{job.desired.request_no}")
+                    assert made.startswith(job.desired.savepoint_target)
             case Goal.STOP:
                 assert phase in {Phase.STOPPED} | (set() if undisturbed else ENDED | {Phase.STOP_FAILED})
                 saved = Phase.SAVEPOINTING in moves and job.desired.trigger_savepoint
                 if saved and phase is Phase.STOPPED:
                     assert f"savepoint-{job.deployment}-" in job.record.savepoint_path
+                    assert not undisturbed or job.record.savepoint_path.endswith(f"-{job.desired.request_no}")
 
     def _check_first_in_line(self, waiting: list[Job], running: list[Job]) -> None:
         if waiting:
@@ -368,8 +409,9 @@ class World:
         assert self.runtime.live() == live
 
 
-ASKED = ("run", "run", "run", "resume", "stop", "save", "save", "delete")
+ASKED = ("run", "run", "run", "resume", "stop", "save", "save", "delete", "trigger", "trigger")
 ACCIDENTS = ("kill", "fail", "finish", "freeze")
+IN_THE_MIDST = ("stop", "stop", "save", "save", "trigger", "delete", "kill", "finish", "too late", "nothing")
 STEPS: dict[str, tuple[int, Callable[[World, int, int], None]]] = {
     "tick all": (9, lambda world, _, many: world.tick_all(many % 4 + 1)),
     "tick": (6, lambda world, job_id, many: world.tick_often(job_id, many % 3 + 1)),
@@ -383,7 +425,8 @@ STEPS: dict[str, tuple[int, Callable[[World, int, int], None]]] = {
     "lose": (4, lambda world, _, which: world.runtime.lose(CALLS[which % len(CALLS)], tuple(Lost)[which % 2])),
     "refuse savepoints": (1, lambda world, _, which: world.refuse("savepoints", which % 2 == 0)),
     "refuse preparation": (1, lambda world, _, which: world.refuse("preparation", which % 3 == 0)),
-    "save": (3, lambda world, job_id, many: world.save_for_a_while(job_id, many)),
+    "trigger": (5, lambda world, job_id, many: world.trigger_for_a_while(job_id, many)),
+    "save": (4, lambda world, job_id, many: world.save_for_a_while(job_id, many)),
     "sweep": (1, lambda world, _job, _many: world.sweep_orphans()),
     "settle": (1, lambda world, _job, _many: world.settle()),
 }

@@ -43,6 +43,7 @@ CALLS: dict[str, Callable[[FakeRuntime], object]] = {
     "prepare": lambda runtime: runtime.prepare(PLAN),
     "deploy": lambda runtime: runtime.deploy(PLAN),
     "stop_with_savepoint": lambda runtime: runtime.stop_with_savepoint(NAME, 1, ""),
+    "trigger_savepoint": lambda runtime: runtime.trigger_savepoint(NAME, 1, ""),
     "cancel": lambda runtime: runtime.cancel(NAME),
     "remove": lambda runtime: runtime.remove(NAME),
     "erase": lambda runtime: runtime.erase(1),
@@ -121,6 +122,7 @@ def test_frozen_it_is_unresponsive_until_it_is_removed() -> None:
     runtime.freeze(NAME)
     runtime.cancel(NAME)
     runtime.stop_with_savepoint(NAME, 1, "")
+    runtime.trigger_savepoint(NAME, 1, "")
     runtime.finish(NAME)
     assert runtime.observe(NAME, 1).sight is Sight.UNRESPONSIVE
     assert runtime.observe(NAME, 1).savepoint.state is SavepointState.NONE
@@ -173,6 +175,16 @@ def test_a_jobmanager_whose_job_is_over_ends(ending: str) -> None:
     sights = [runtime.observe(NAME, 1).sight for _ in range(3)]
     assert sights[-1] is Sight.DEAD
     assert runtime.observe(NAME, 1).exit_code == 0
+
+
+def test_refused_savepoints_say_why_and_harm_nothing() -> None:
+    runtime = running()
+    runtime.refuse_savepoints("no space left")
+    runtime.trigger_savepoint(NAME, 1, "")
+    view = runtime.observe(NAME, 1)
+    assert (view.savepoint.state, view.savepoint.reason) == (SavepointState.FAILED, "no space left")
+    assert view.flink is not None
+    assert view.flink.tasks_running
 
 
 def test_preparations_can_be_refused() -> None:

@@ -33,6 +33,7 @@ class Ask:
 
 RUN, RESUME = Ask(Goal.RUN), Ask(Goal.RUN, savepoint=True)
 STOP, SAVE = Ask(Goal.STOP), Ask(Goal.STOP, savepoint=True)
+TRIGGER = Ask(Goal.SAVEPOINT)
 DELETE = Ask(Goal.DELETE)
 
 
@@ -92,7 +93,12 @@ SAVED_AND_GONE = view(
 NOT_SAVED = view(
     Sight.LIVE, FlinkState.RUNNING, ran=True, savepoint=SavepointView(SavepointState.FAILED, reason="too slow")
 )
+MADE = view(
+    Sight.LIVE, FlinkState.RUNNING, ran=True, savepoint=SavepointView(SavepointState.DONE, "obs://b/s1")
+)  # and the job goes on
+MADE_AND_KILLED = view(Sight.DEAD, exit_code=-9, savepoint=SavepointView(SavepointState.DONE, "obs://b/s1"))
 OVERDUE = replace(RUNS, overdue=True)
+SAVING_TOO_LONG = replace(SAVING, overdue=True)
 
 Step = Ask | Observation
 
@@ -176,6 +182,74 @@ PATHS: dict[str, tuple[tuple[Step, ...], str]] = {
     "savepoint of a job that Flink still starts": (
         (*TO_RUNNING, SAVE, RUNS, SILENT, RUNS),
         f"{RUNNING_STORY} savepointing . StopWithSavepoint",
+    ),
+    "a savepoint, and it runs on": (
+        (*TO_RUNNING, TRIGGER, RUNS, RUNS, SAVING, MADE, MADE, MADE),
+        f"{RUNNING_STORY} saving TriggerSavepoint . running . .",
+    ),
+    "a savepoint, and another one": (
+        (*TO_RUNNING, TRIGGER, RUNS, RUNS, MADE, TRIGGER, MADE, RUNS, MADE),
+        f"{RUNNING_STORY} saving TriggerSavepoint running saving TriggerSavepoint running",
+    ),
+    "the answer of the trigger was lost": (
+        (*TO_RUNNING, TRIGGER, RUNS, RUNS, RUNS, SAVING, MADE),
+        f"{RUNNING_STORY} saving TriggerSavepoint TriggerSavepoint . running",
+    ),
+    "a savepoint is refused, and it runs on": (
+        (*TO_RUNNING, TRIGGER, RUNS, RUNS, NOT_SAVED, NOT_SAVED),
+        f"{RUNNING_STORY} saving TriggerSavepoint running .",
+    ),
+    "a savepoint is too slow, and it runs on": (
+        (*TO_RUNNING, TRIGGER, RUNS, RUNS, SAVING_TOO_LONG, SAVING, SAVING),
+        f"{RUNNING_STORY} saving TriggerSavepoint running . .",
+    ),
+    "a savepoint is too slow, but it comes after all": (
+        (*TO_RUNNING, TRIGGER, RUNS, SAVING_TOO_LONG, SAVING, MADE, MADE, MADE),
+        f"{RUNNING_STORY} saving running . saving running .",
+    ),
+    "a savepoint of a job that Flink restarts just now": (
+        (*TO_RUNNING, TRIGGER, RUNS, SILENT, RUNS),
+        f"{RUNNING_STORY} saving . TriggerSavepoint",
+    ),
+    "a savepoint out of sight": (
+        (*TO_RUNNING, TRIGGER, HIDDEN, RUNS, HIDDEN, MADE),
+        f"{RUNNING_STORY} . saving . running",
+    ),
+    "stop while a savepoint is made": (
+        (*TO_RUNNING, TRIGGER, RUNS, SAVING, STOP, SAVING, SAVING, CANCELED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} saving . canceling Cancel Remove stopped .",
+    ),
+    "stop instead of an unseen savepoint": (
+        (*TO_RUNNING, TRIGGER, STOP, RUNS, RUNS, CANCELED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} canceling Cancel Remove stopped .",
+    ),
+    "stop with savepoint while one is made": (
+        (*TO_RUNNING, TRIGGER, RUNS, RUNS, SAVE, SAVING, MADE, MADE, RUNS, SAVED, REMOVED),
+        f"{RUNNING_STORY} saving TriggerSavepoint . running savepointing StopWithSavepoint canceling stopped",
+    ),
+    "stop with savepoint while one fails": (
+        (*TO_RUNNING, TRIGGER, RUNS, SAVING, SAVE, NOT_SAVED, NOT_SAVED, RUNS),
+        f"{RUNNING_STORY} saving . running savepointing StopWithSavepoint",
+    ),
+    "stop with savepoint after one was made": (
+        (*TO_RUNNING, TRIGGER, RUNS, MADE, SAVE, MADE, RUNS, SAVED, REMOVED),
+        f"{RUNNING_STORY} saving running savepointing StopWithSavepoint canceling stopped",
+    ),
+    "delete while a savepoint is made": (
+        (*TO_RUNNING, TRIGGER, RUNS, SAVING, DELETE, SAVING, CANCELED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} saving . canceling Remove stopped deleted",
+    ),
+    "killed while a savepoint is made": (
+        (*TO_RUNNING, TRIGGER, RUNS, SAVING, KILLED, KILLED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} saving . clearing Remove failed .",
+    ),
+    "finished while a savepoint is made": (
+        (*TO_RUNNING, TRIGGER, RUNS, SAVING, DRAINED, FINISHED, REMOVED, NOTHING),
+        f"{RUNNING_STORY} saving . . clearing finished .",
+    ),
+    "a savepoint of a job that has just failed": (
+        (*TO_RUNNING, TRIGGER, KILLED, KILLED, REMOVED, NOTHING, RUN, NOTHING),
+        f"{RUNNING_STORY} clearing Remove failed . preparing",
     ),
     "finish": (
         (*TO_RUNNING, DRAINED, FINISHED, FINISHED, REMOVED, NOTHING),
@@ -348,6 +422,31 @@ def test_a_late_savepoint_is_recorded() -> None:
     assert job.record.savepoint_path == "obs://b/s1"
 
 
+@pytest.mark.parametrize(
+    ("steps", "phase"),
+    [
+        ((MADE,), Phase.RUNNING),
+        ((SAVING_TOO_LONG, MADE), Phase.SAVING),  # late: taken up again,
+        ((SAVING_TOO_LONG, MADE, MADE), Phase.RUNNING),  # and recorded
+        ((SAVING_TOO_LONG, MADE_AND_KILLED), Phase.CLEARING),
+        ((MADE_AND_KILLED,), Phase.CLEARING),
+        ((SAVING_TOO_LONG, STOP, MADE), Phase.CANCELING),
+        ((STOP, MADE), Phase.CANCELING),
+        ((DELETE, MADE), Phase.CANCELING),
+        ((SAVE, MADE, MADE), Phase.SAVEPOINTING),
+    ],
+)
+def test_a_triggered_savepoint_is_recorded_whatever_comes(steps: tuple[Step, ...], phase: Phase) -> None:
+    job, _ = live((*TO_RUNNING, TRIGGER, RUNS, *steps), Record(savepoint_path="obs://b/old"))
+    assert job.record.phase is phase
+    assert job.record.savepoint_path == ("obs://b/old" if phase is Phase.SAVING else "obs://b/s1")
+
+
+def test_a_failed_savepoint_leaves_the_older_one() -> None:
+    job, _ = live((*TO_RUNNING, TRIGGER, RUNS, NOT_SAVED), Record(savepoint_path="obs://b/old"))
+    assert (job.record.phase, job.record.savepoint_path) == (Phase.RUNNING, "obs://b/old")
+
+
 def test_a_stop_without_savepoint_keeps_the_older_one() -> None:
     older = Record(savepoint_path="obs://b/old")
     job, _ = live((*TO_RUNNING, STOP, RUNS, CANCELED, REMOVED), older)
@@ -371,6 +470,8 @@ def test_each_run_is_a_new_attempt() -> None:
         ((*TO_STARTING, ABSENT, TM_LOST), "A TaskManager ended (killed by SIGKILL)"),
         ((*TO_RUNNING, SAVE, RUNS, NOT_SAVED), "too slow"),
         ((*TO_RUNNING, SAVE, RUNS, OVERDUE), "did not complete in time"),
+        ((*TO_RUNNING, TRIGGER, RUNS, NOT_SAVED), "too slow"),
+        ((*TO_RUNNING, TRIGGER, RUNS, OVERDUE), "did not complete in time"),
     ],
 )
 def test_a_failure_tells_its_cause(steps: tuple[Step, ...], note: str) -> None:
@@ -382,6 +483,14 @@ def test_a_run_and_a_stop_forget_the_old_failure() -> None:
     assert job.record.note == ""
 
 
+@pytest.mark.parametrize("seen", [NOT_SAVED, SAVING, RUNS])
+def test_why_a_savepoint_failed_stays_readable_while_the_job_runs(seen: Observation) -> None:
+    job, _ = live((*TO_RUNNING, TRIGGER, RUNS, NOT_SAVED if seen is NOT_SAVED else OVERDUE))
+    assert decide(job, seen) == Wait(job.record.note)
+    again, _ = live((*TO_RUNNING, TRIGGER, RUNS, NOT_SAVED, TRIGGER, NOT_SAVED))
+    assert (again.record.phase, again.record.note) == (Phase.SAVING, "")
+
+
 @pytest.mark.parametrize(
     ("phase", "seen", "note"),
     [
@@ -391,6 +500,8 @@ def test_a_run_and_a_stop_forget_the_old_failure() -> None:
         (Phase.STARTING, CREATED, ""),
         (Phase.RUNNING, HIDDEN, diagnosis.UNREACHABLE),
         (Phase.RUNNING, RUNS, ""),
+        (Phase.SAVING, HIDDEN, diagnosis.UNREACHABLE),
+        (Phase.SAVING, SAVING, ""),
         (Phase.SAVEPOINTING, HIDDEN, diagnosis.UNREACHABLE),
         (Phase.SAVEPOINTING, SAVING, ""),
         (Phase.CANCELING, HIDDEN, diagnosis.UNREACHABLE),

@@ -19,6 +19,7 @@ from headrace.domain.lifecycle import (
     Prepare,
     Remove,
     StopWithSavepoint,
+    TriggerSavepoint,
     Wait,
     decide,
 )
@@ -38,6 +39,8 @@ laws = settings(max_examples=400, deadline=None, derandomize=True)
 
 OUTCOMES = (Phase.FINISHED, Phase.FAILED, Phase.SUBMIT_FAILED)
 FAILURES = frozenset({Phase.FAILED, Phase.SUBMIT_FAILED})
+CAN_BE_SAVED = frozenset({Phase.RUNNING, Phase.STOP_FAILED, Phase.SAVING, Phase.SAVEPOINTING})
+"""Phases in which a savepoint may be on its way, or come late."""
 SEEN_THERE = LIVE - {Phase.PREPARING, Phase.WAITING}
 """Phases in which the deployment itself is looked at."""
 
@@ -46,8 +49,9 @@ EDGES: dict[Phase, frozenset[Phase]] = {
     Phase.PREPARING: frozenset({Phase.WAITING, Phase.CANCELING, Phase.CLEARING}),
     Phase.WAITING: frozenset({Phase.STARTING, Phase.CANCELING}),
     Phase.STARTING: frozenset({Phase.WAITING, Phase.RUNNING, Phase.CANCELING, Phase.CLEARING}),
-    Phase.RUNNING: frozenset({Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING}),
-    Phase.STOP_FAILED: frozenset({Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING}),
+    Phase.RUNNING: frozenset({Phase.SAVING, Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING}),
+    Phase.STOP_FAILED: frozenset({Phase.SAVING, Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING}),
+    Phase.SAVING: frozenset({Phase.RUNNING, Phase.CANCELING, Phase.CLEARING}),
     Phase.SAVEPOINTING: frozenset({Phase.STOP_FAILED, Phase.CANCELING, Phase.CLEARING}),
     Phase.CANCELING: frozenset({Phase.STOPPED}),
     Phase.CLEARING: frozenset(OUTCOMES),
@@ -126,6 +130,11 @@ def observed(sights: tuple[Sight, ...] = tuple(Sight)) -> st.SearchStrategy[Obse
 observations = observed()
 
 
+def shuts_down(view: DeploymentView) -> bool:
+    """Its JobManager has nothing left to do, but its exit was not seen yet."""
+    return view.sight is Sight.LIVE and view.flink is not None and view.flink.state is FlinkState.FINISHED
+
+
 def action_of(decision: Decision) -> object:
     return decision.action if isinstance(decision, Act) else None
 
@@ -185,6 +194,7 @@ def test_each_action_belongs_to_its_phase(job: Job, seen: Observation) -> None:
         Prepare(): frozenset({Phase.PREPARING}),
         Deploy(): frozenset({Phase.STARTING}),
         StopWithSavepoint(): frozenset({Phase.SAVEPOINTING}),
+        TriggerSavepoint(): frozenset({Phase.SAVING}),
         Cancel(): frozenset({Phase.CANCELING}),
         Remove(): frozenset({Phase.CANCELING, Phase.CLEARING}),
         Erase(): AT_REST,
@@ -200,7 +210,7 @@ def test_deploys_only_on_cus_held_and_what_is_wanted_and_absent(job: Job, seen: 
     if decide(job, seen) == Act(Deploy()):
         assert seen.granted
         assert seen.deployment.sight is Sight.ABSENT
-        assert job.desired.goal in (Goal.RUN, Goal.REST)
+        assert job.desired.goal in (Goal.RUN, Goal.REST, Goal.SAVEPOINT)
 
 
 @laws
@@ -275,10 +285,14 @@ def test_requests_are_taken_up_in_order(job: Job, seen: Observation) -> None:
 @laws
 @given(jobs(HOLDING | {Phase.PREPARING, Phase.WAITING}), observations)
 def test_a_stop_never_starts_the_job_again(job: Job, seen: Observation) -> None:
-    """A stop of a job that ends meanwhile is done with: nothing of it is left to be taken up at rest."""
+    """A stop of a job that ends meanwhile is done with: nothing of it is left to be taken up at rest. So is a
+    savepoint.
+    """
     decision = decide(job, seen)
-    if job.desired.goal is Goal.STOP and isinstance(decision, Move) and decision.record.phase in AT_REST:
+    asked = job.desired.goal in (Goal.STOP, Goal.SAVEPOINT)
+    if asked and isinstance(decision, Move) and decision.record.phase in AT_REST:
         settled = replace(job, record=decision.record)
+        assert not settled.request_pending
         assert decide(settled, seen) == Wait()
 
 
@@ -286,18 +300,37 @@ def test_a_stop_never_starts_the_job_again(job: Job, seen: Observation) -> None:
 @given(jobs(), observations)
 def test_a_savepoint_is_never_lost(job: Job, seen: Observation) -> None:
     decision = decide(job, seen)
-    if not isinstance(decision, Move):
-        return
     made = seen.deployment.savepoint
-    if decision.record.savepoint_path != job.record.savepoint_path:
-        assert made.state is SavepointState.DONE
-        assert decision.record.savepoint_path == made.path
-        assert decision.record.phase is Phase.CANCELING
-    waited_for = job.record.phase is Phase.SAVEPOINTING or (
-        job.record.phase is Phase.STOP_FAILED and job.desired.goal is Goal.STOP
-    )
-    if waited_for and made.state is SavepointState.DONE:
-        assert decision.record.savepoint_path == made.path
+    made_now = made.state is SavepointState.DONE and job.record.phase in CAN_BE_SAVED
+    if isinstance(decision, Move):
+        taken_up_late = job.record.phase is Phase.RUNNING and decision.record.phase is Phase.SAVING
+        kept = made.path if made_now else job.record.savepoint_path
+        assert decision.record.savepoint_path == kept or (taken_up_late and made_now)
+    elif made_now and made.path != job.record.savepoint_path:
+        out_of_sight = seen.deployment.sight is Sight.UNREACHABLE
+        assert out_of_sight or shuts_down(seen.deployment) or job.record.phase is Phase.STOP_FAILED
+
+
+@laws
+@given(jobs(frozenset({Phase.RUNNING, Phase.SAVING, Phase.STOP_FAILED})), observed((Sight.LIVE,)), st.booleans())
+def test_a_savepoint_by_itself_ends_no_job(job: Job, seen: Observation, made: bool) -> None:
+    """Whether it was made or has failed: a job that lives goes on, unless Flink says itself that it does not."""
+    job = replace(job, desired=replace(job.desired, goal=Goal.SAVEPOINT))
+    state = SavepointState.DONE if made else SavepointState.FAILED
+    view = replace(seen.deployment, savepoint=SavepointView(state, PATHS[1], "busy"))
+    decision = decide(job, replace(seen, deployment=view))
+    if isinstance(decision, Move) and decision.record.phase not in (Phase.RUNNING, Phase.SAVING):
+        assert decision.record.phase is Phase.CLEARING
+        assert view.flink is not None
+        assert view.flink.state in (FlinkState.FAILED, FlinkState.CANCELED)
+
+
+@laws
+@given(jobs(frozenset({Phase.SAVING})), observations)
+def test_a_savepoint_is_waited_for_within_the_patience_only(job: Job, seen: Observation) -> None:
+    decision = decide(job, replace(seen, overdue=True))
+    if seen.deployment.sight is not Sight.UNREACHABLE and not shuts_down(seen.deployment):
+        assert isinstance(decision, Move)
 
 
 @laws
@@ -333,11 +366,9 @@ def test_a_stop_or_delete_is_answered_at_once_if_the_job_can_be_seen(job: Job, s
     """Only a savepoint still on its way, or a JobManager that shuts down, keeps a job that shall end."""
     goal = Goal.DELETE if delete else Goal.STOP
     job = replace(job, desired=replace(job.desired, goal=goal, trigger_savepoint=False, request_no=4))
-    view = seen.deployment
-    shuts_down = view.sight is Sight.LIVE and view.flink is not None and view.flink.state is FlinkState.FINISHED
     decision = decide(job, seen)
     if not isinstance(decision, Move):
-        assert shuts_down
+        assert shuts_down(seen.deployment)
         assert isinstance(decision, Wait)
     else:
         assert decision.record.phase in (Phase.CANCELING, Phase.CLEARING)
