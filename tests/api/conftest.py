@@ -21,12 +21,13 @@ from starlette.testclient import TestClient
 
 from headrace.api import signing
 from headrace.api.app import create_app
-from headrace.api.services import JarCheck, Services, Vault
+from headrace.api.services import JarCheck, Services
 from headrace.domain.deployment import parse_runtime_config
 from headrace.domain.job import Job, JobSpec, Phase
 from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, preflight
+from headrace.identity.vault import Vault
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
@@ -162,7 +163,7 @@ class Stand:
             buckets=buckets,
             variables=VariableStore(self.database),
             pools=PoolStore(self.database),
-            vault=cast("Vault", None),
+            vault=Vault(b"k" * 32),
             nudge=self.nudged.append,
             resolve_engine=lambda asked: catalog.resolve(asked, aliases={"1.12": "1.17"}),
             check_jar=check_jar,
