@@ -74,7 +74,7 @@ def _to_run(access: Access, parts: Services, job: Job, resume_savepoint: bool) -
         raise NoQueueSelected("No job-running queue selected. Please select a queue for your job.")
     if not spec.entrypoint:
         raise BadField("entrypoint", spec.entrypoint, "the job has no JAR to run; set it by an update")
-    shape = check_job(parts, job.project_id, spec)
+    shape = check_job(parts, job.project_id, spec, running=True)
     queue = general_queue(parts, job.project_id, spec.queue_name)
     access.demand(QueueRight.SUBMIT_JOB, queue_thing(queue.name, queue.owner))
     claim = Claim(job.id, queue.name, shape.cu_milli, shape.memory_mb)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headrace.api.access import Access
 from headrace.api.services import JarCheck, Services
-from headrace.domain.deployment import claim_size, parse_args, parse_log_config
+from headrace.domain.deployment import claim_size, filled, known_part, parse_args, parse_log_config, references
 from headrace.domain.errors import BadField, NotSupported
 from headrace.domain.job import JobSpec
 from headrace.domain.rights import PackageRight, package_thing
@@ -32,8 +32,14 @@ CHANGEABLE_WHILE_ACTIVE = frozenset(
 """The six that DLI names for running jobs, and the two that its console edits in any state."""
 
 
-def check_job(services: Services, project_id: str, spec: JobSpec) -> Shape:
+def check_job(services: Services, project_id: str, spec: JobSpec, *, running: bool = False) -> Shape:
     """Refuses a definition that could not run; returns its shape.
+
+    Args:
+        services: all of them.
+        project_id: whose job it is.
+        spec: the definition.
+        running: it shall run now, so each variable that it refers to must be there; until then they may come later.
 
     Raises:
         BadField, NotSupported, EngineUnknown, BadJar: the definition is wrong.
@@ -46,6 +52,8 @@ def check_job(services: Services, project_id: str, spec: JobSpec) -> Shape:
         )
     parse_args(spec.entrypoint_args)
     parse_log_config(spec.flink_log_config)
+    values = services.variables.values(project_id, references(spec))
+    spec = filled(spec, values) if running else known_part(spec, values)
     shape = claim_size(spec, services.settings.memory_per_cu_mb)
     services.check_flink(spec, shape)
     _refuse_same_names(spec)
@@ -98,9 +106,9 @@ def general_queue(services: Services, project_id: str, name: str) -> Queue:
 def _refuse_same_names(spec: JobSpec) -> None:
     """Files lie side by side under their base names, on the class path and in ``userData``."""
     jars = (*((spec.entrypoint,) if spec.entrypoint else ()), *spec.dependency_jars)
-    for field, references in (("dependency_jars", jars), ("dependency_files", spec.dependency_files)):
-        names = [base_name(reference) for reference in references]
-        for reference, name in zip(references, names, strict=True):
+    for field, listed in (("dependency_jars", jars), ("dependency_files", spec.dependency_files)):
+        names = [base_name(reference) for reference in listed]
+        for reference, name in zip(listed, names, strict=True):
             if names.count(name) > 1:
                 raise BadField(field, reference, f"another file of the job is named {name} too; rename one of them")
 

@@ -28,6 +28,9 @@ TABLE: Mapping[type[HeadraceError], tuple[int, str]] = {
     errors.JobNotFound: (400, "DLI.16001"),
     errors.QueueNotFound: (400, "DLI.0002"),
     errors.QueueInUse: (400, "DLI.0007"),
+    errors.VariableTaken: (400, "DLI.0999"),  # not 0006: the page of this call names this one
+    errors.VariableNotFound: (400, "DLI.12004"),
+    errors.BadBundle: (400, "DLI.0001"),
     errors.PackageNotFound: (400, "DLI.12002"),
     errors.ObjectNotFound: (400, "DLI.12002"),
     errors.BucketNotFound: (400, "DLI.11016"),

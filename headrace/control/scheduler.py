@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from headrace.domain.deployment import claim_size
+from headrace.domain.deployment import claim_size, filled
 from headrace.domain.errors import Refused
 from headrace.domain.job import Job
 from headrace.domain.queue import admit
@@ -38,7 +38,7 @@ class Scheduler:
 
     def _measure(self, job: Job, unsizable: dict[int, str]) -> tuple[int, int] | None:
         try:
-            shape = claim_size(job.spec, self._memory_per_cu_mb)
+            shape = claim_size(filled(job.spec, dict(job.variables)), self._memory_per_cu_mb)
         except Refused as error:
             # Validated when it was stored, so the settings have changed since: it waits, says so, and holds up nobody.
             unsizable[job.id] = f"cannot start: {error}"

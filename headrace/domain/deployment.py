@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
@@ -13,6 +14,7 @@ from math import isfinite
 from headrace.domain.errors import BadField
 from headrace.domain.job import Job, JobSpec
 from headrace.domain.sizing import Shape, size
+from headrace.domain.variables import check_length, names_in, put_in
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class DeploymentPlan:
     Attributes:
         name: ``job-{id}-{attempt}``.
         engine: exact Flink version, e.g. "1.20.5".
-        args: what main() receives, verbatim.
-        options: the user's Flink configuration (``runtime_config``), as given.
+        args: what main() receives, verbatim; values of variables are in.
+        options: the user's Flink configuration (``runtime_config``), as given, values of variables put in.
         restore_path: savepoint or checkpoint to start from; "" = a clean start.
         checkpoint_dir: where checkpoints go; "" = the runtime's own folder.
         restarts_per_hour: Flink's own restarts allowed; -1 = without limit, None = none at all.
@@ -54,9 +56,10 @@ def plan(job: Job, engine: str, memory_per_cu_mb: int) -> DeploymentPlan:
     """The plan of the job's current attempt.
 
     Raises:
-        BadField: a stored field can no longer be honoured (e.g. after a change of settings).
+        BadField: a stored field can no longer be honoured (e.g. after a change of settings), or names a variable that
+            the job was begun without.
     """
-    spec = job.spec
+    spec = filled(job.spec, dict(job.variables))
     options = parse_runtime_config(spec.runtime_config)
     bucket = f"obs://{spec.obs_bucket}" if spec.obs_bucket else ""
     return DeploymentPlan(
@@ -100,6 +103,45 @@ def triggered_savepoint_dir(job: Job) -> str:
 def claim_size(spec: JobSpec, memory_per_cu_mb: int) -> Shape:
     """The shape alone, for admission and for the API's checks."""
     return size(spec, parse_runtime_config(spec.runtime_config), memory_per_cu_mb)
+
+
+def references(spec: JobSpec) -> frozenset[str]:
+    """Names of the variables that the arguments and the options refer to; none of a field that cannot be read."""
+    texts: list[str] = []
+    with suppress(BadField):
+        texts += parse_args(spec.entrypoint_args)
+    with suppress(BadField):
+        texts += parse_runtime_config(spec.runtime_config).values()
+    return frozenset().union(*map(names_in, texts))
+
+
+def filled(spec: JobSpec, values: Mapping[str, str]) -> JobSpec:
+    """The definition with the values of variables put in, each within its one argument or option, whatever it holds.
+
+    Raises:
+        BadField: ``values`` lacks a name, the text becomes too long, or a field cannot be read.
+    """
+    if not references(spec):
+        return spec
+    args = [put_in(text, values, "entrypoint_args") for text in parse_args(spec.entrypoint_args)]
+    options = {
+        key: put_in(text, values, "runtime_config") for key, text in parse_runtime_config(spec.runtime_config).items()
+    }
+    check_length("entrypoint_args", args)
+    check_length("runtime_config", options.values())
+    return spec.evolve(entrypoint_args=shlex.join(args), runtime_config=json.dumps(options))
+
+
+def known_part(spec: JobSpec, values: Mapping[str, str]) -> JobSpec:
+    """As ``filled``, for a definition that is not run yet: options whose variables are not all there are left out, and
+    so are such arguments.
+    """
+    if references(spec) <= values.keys():
+        return filled(spec, values)
+    args = [text for text in parse_args(spec.entrypoint_args) if names_in(text) <= values.keys()]
+    options = parse_runtime_config(spec.runtime_config)
+    known = {key: text for key, text in options.items() if names_in(text) <= values.keys()}
+    return filled(spec.evolve(entrypoint_args=shlex.join(args), runtime_config=json.dumps(known)), values)
 
 
 def parse_args(text: str) -> tuple[str, ...]:

@@ -15,6 +15,9 @@
     │   ├── JobNotFound
     │   ├── QueueNotFound
     │   ├── QueueInUse
+    │   ├── VariableTaken          another global variable of the project has this name
+    │   ├── VariableNotFound
+    │   ├── BadBundle              a file of exported jobs is not one, or is too large
     │   ├── PackageNotFound
     │   ├── ObjectNotFound         no such object in the bucket
     │   ├── BucketNotFound         no such bucket, or it is not authorised
@@ -100,6 +103,23 @@ class QueueInUse(Refused):
     def __init__(self, message: str, *, passing: bool = False) -> None:
         super().__init__(message)
         self.passing = passing
+
+
+class VariableTaken(Refused):
+    """Another global variable of the project has this name."""
+
+
+class VariableNotFound(Refused):
+    """No such global variable in this project."""
+
+    @classmethod
+    def of(cls, name: str) -> VariableNotFound:
+        """The variable of this name is missing."""
+        return cls(f"There is no global variable {name[:128]!r}. Create it first, or correct its name.")
+
+
+class BadBundle(Refused):
+    """A file of exported jobs is not one, or is too large."""
 
 
 class PackageNotFound(Refused):

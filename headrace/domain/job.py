@@ -171,6 +171,8 @@ class Job:
     Attributes:
         id: DLI's ``job_id``, unique over all projects.
         version: optimistic lock; each write of the store raises it by one.
+        variables: (name, value) of the global variables that the current attempt was begun with; later changes of them
+            are the next attempt's.
     """
 
     id: int
@@ -181,10 +183,12 @@ class Job:
     version: int = 0
     tags: tuple[tuple[str, str], ...] = ()
     user_name: str = ""
+    user_id: str = ""
     created_ms: int = 0
     updated_ms: int = 0
     started_ms: int | None = None
     ended_ms: int | None = None
+    variables: tuple[tuple[str, str], ...] = ()
 
     @property
     def deployment(self) -> str:

@@ -68,4 +68,5 @@ def job_from_row(row: Row[Any]) -> Job:
         updated_ms=row.updated_ms,
         started_ms=row.started_ms,
         ended_ms=row.ended_ms,
+        variables=tuple((name, value) for name, value in row.variables),
     )

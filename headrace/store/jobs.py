@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from headrace.domain.deployment import references
 from headrace.domain.errors import JobNotFound, NameTaken
 from headrace.domain.job import AT_REST, HOLDING, LIVE, Desired, Goal, Job, JobSpec, Phase, Record
 from headrace.domain.rights import Caller
@@ -16,6 +17,7 @@ from headrace.store import audit, codec
 from headrace.store.audit import Trace
 from headrace.store.database import Database
 from headrace.store.schema import deployments, grants, job_history, jobs, outbox
+from headrace.store.variables import values_in
 
 
 class StaleJob(Exception):
@@ -198,8 +200,8 @@ class JobStore:
         return self.get(job.id)
 
     def move(self, job: Job, record: Record, *, now_ms: int) -> Job:
-        """Records a move, its history row, the deployment it begins or ends, the grant it releases and the notice it
-        owes, all in one transaction.
+        """Records a move, its history row, the deployment it begins (with the values of the variables) or ends, the
+        grant it releases and the notice it owes, all in one transaction.
 
         Raises:
             StaleJob: the job was changed meanwhile.
@@ -212,6 +214,9 @@ class JobStore:
         elif record.phase in AT_REST:
             values["ended_ms"] = now_ms
         with self._db.write() as connection:
+            if record.phase is Phase.PREPARING:  # what it is begun with stays, whatever becomes of the variables
+                put_in = values_in(connection, job.project_id, references(job.spec))
+                values["variables"] = sorted(put_in.items())
             _write(connection, job, values)
             connection.execute(
                 insert(job_history).values(
