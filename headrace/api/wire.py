@@ -6,17 +6,39 @@ the default on create, no change on update. ``""`` and ``[]`` clear a field.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from headrace.domain.errors import BadField
+from headrace.api.fields import (
+    MAX_INT,
+    BucketOrNone,
+    Checked,
+    CheckpointPath,
+    ClassName,
+    File,
+    Files,
+    JobIdList,
+    Memory,
+    Name,
+    QueueName,
+    ResumeMaxNum,
+    TagKey,
+    TagValue,
+    Text,
+    Topic,
+    Wire,
+    no_more_than,
+    one_of,
+    up_to,
+    whole,
+)
 from headrace.domain.job import Job, JobSpec, Phase, ResourceConfig, ResourceSpec
 from headrace.domain.sizing import memory_mb
-from headrace.objects.paths import parse_object
 from headrace.store.jobs import shown_phase
+
+__all__ = ["MAX_INT", "Text", "Wire"]  # of fields.py, which most families know by this name
 
 STATUS_WORDS = (
     "job_init",
@@ -37,8 +59,6 @@ STATUS_WORDS = (
 """All words of DLI; Headrace never shows downloading, idle and the two of arrears."""
 
 JOB_TYPES = ("flink_sql_job", "flink_jar_job", "flink_opensource_sql_job", "flink_sql_edge_job")
-
-MAX_INT = 2**31 - 1
 
 
 def status_of(job: Job) -> str:
@@ -76,111 +96,19 @@ def status_word(phase: Phase, outcome: Phase | None = None) -> str:
             assert_never(phase)
 
 
-def _clean(text: str) -> str:
-    if any((ord(char) < 32 and char not in "\t\n\r") or 0xD800 <= ord(char) < 0xE000 for char in text):
-        raise ValueError("must not hold control characters or halves of surrogate pairs")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_clean)]
-
-
-def _up_to(limit: int) -> AfterValidator:
-    def check(text: str) -> str:
-        if len(text) > limit:
-            raise ValueError(f"has {len(text)} characters; at most {limit} are allowed")
-        return text
-
-    return AfterValidator(check)
-
-
-def _shaped(pattern: str, remedy: str) -> AfterValidator:
-    compiled = re.compile(pattern)
-
-    def check(text: str) -> str:
-        if compiled.fullmatch(text) is None:
-            raise ValueError(remedy)
-        return text
-
-    return AfterValidator(check)
-
-
-def _one_of(values: dict[str | int, int], remedy: str) -> BeforeValidator:
-    def check(value: Any) -> int | None:
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, str | int) or value not in values:
-            raise ValueError(remedy)
-        return values[value]
-
-    return BeforeValidator(check)
-
-
-def _whole(least: int, most: int = MAX_INT) -> Any:
-    return Field(ge=least, le=most)
-
-
-def _checkpoint_path(text: str) -> str:
-    if text:
-        try:
-            parse_object("obs://" + text.removeprefix("obs://").rstrip("/"), "checkpoint_path")
-        except BadField as error:
-            raise ValueError('must be "bucket/folder", with or without "obs://" before it') from error
-    return text
-
-
-def _resume_max_num(number: int) -> int:
-    if number != -1 and number <= 0:
-        raise ValueError("must be -1 (no limit) or greater than 0")
-    return number
-
-
-def _memory(text: str) -> str:
-    try:
-        size = memory_mb(text, "memory")
-    except BadField as error:
-        raise ValueError('must be a size such as "4 GB" or "4096 MB"') from error
-    if size < 2048:
-        raise ValueError("must be at least 2 GB")
-    return text
-
-
-Name = Annotated[Text, _shaped(r"[\w-]{1,57}", "must be 1 to 57 letters, digits, '-' and '_', and no other characters")]
-QueueName = Annotated[Text, _shaped(r"\w{0,128}", "must be at most 128 letters, digits and '_'")]
-ClassName = Annotated[
-    Text, _shaped(r"(?:(?![\d.])[\w$]+(?:\.(?!\d)[\w$]+)*)?", "must be a fully qualified class name such as a.b.Main")
-]
-Topic = Annotated[
-    Text,
-    _shaped(
-        r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,254})?",
-        "must be the name of a topic, not its URN: at most 255 letters, digits, '-' and '_'",
-    ),
-]
-
-
-class Wire(BaseModel):
-    """A request's body: types are strict, and what is not known is refused rather than ignored."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-
 class Tag(Wire):
     """One tag, after the newer of the two rules of DLI's create page (dli-contract §2.3)."""
 
     key: Annotated[
-        Text,
-        _shaped(
-            r"(?! )(?!_sys_)[\w .:=+@-]{1,128}(?<! )",
-            "must be 1 to 128 letters, digits, spaces and _.:=+-@, with no space at either end and no _sys_ before it",
-        ),
+        TagKey,
+        Field(description="1 to 128 letters, digits, spaces and `_.:=+-@`; not `_sys_…`", examples=["team"]),
     ]
-    value: Annotated[Text, _shaped(r"[\w .:+@-]{0,255}", "must be at most 255 letters, digits, spaces and _.:+-@")]
+    value: Annotated[
+        TagValue, Field(description="At most 255 letters, digits, spaces and `_.:+-@`", examples=["payments"])
+    ]
 
 
-def _tags(tags: list[Tag]) -> list[Tag]:
-    if len(tags) > 20:
-        raise ValueError("at most 20 tags are allowed")
+def _keys_differ(tags: list[Tag]) -> list[Tag]:
     keys = [tag.key for tag in tags]
     for key in keys:
         if keys.count(key) > 1:
@@ -188,11 +116,22 @@ def _tags(tags: list[Tag]) -> list[Tag]:
     return tags
 
 
+Tags = Annotated[list[Tag], no_more_than(20, "tags"), Checked(_keys_differ)]
+
+
 class SpecFields(Wire):
     """CPU and memory of one kind of process."""
 
-    cpu: Annotated[float, Field(ge=0.5, le=10000, allow_inf_nan=False)] | None = None
-    memory: Annotated[Text, AfterValidator(_memory)] | None = None
+    cpu: Annotated[
+        Annotated[float, Field(ge=0.5, le=10000, allow_inf_nan=False)] | None,
+        Field(description="vCPUs of one process; 1 by default", examples=[1.0]),
+    ] = None
+    memory: Annotated[
+        Memory | None,
+        Field(
+            description="Memory of one process, at least 2 GB; in GB without a unit; 4 GB by default", examples=["4G"]
+        ),
+    ] = None
 
     def applied(self, spec: ResourceSpec) -> ResourceSpec:
         """``spec`` with what is given here."""
@@ -203,12 +142,16 @@ class SpecFields(Wire):
 
 
 class ResourceFields(Wire):
-    """``resource_config``."""
+    """``resource_config``: what the processes of a v2 job get."""
 
-    max_slot: Annotated[int, _whole(1, 10000)] | None = None
-    parallel_number: Annotated[int, _whole(1, 32768)] | None = None
-    jobmanager_resource_spec: SpecFields | None = None
-    taskmanager_resource_spec: SpecFields | None = None
+    max_slot: Annotated[
+        Annotated[int, whole(1, 10000)] | None, Field(description="Slots of one TaskManager; 1 by default")
+    ] = None
+    parallel_number: Annotated[
+        Annotated[int, whole(1, 32768)] | None, Field(description="Default parallelism; 1 by default")
+    ] = None
+    jobmanager_resource_spec: Annotated[SpecFields | None, Field(description="The JobManager's share")] = None
+    taskmanager_resource_spec: Annotated[SpecFields | None, Field(description="The share of each TaskManager")] = None
 
     def applied(self, config: ResourceConfig) -> ResourceConfig:
         """``config`` with what is given here."""
@@ -223,45 +166,140 @@ class ResourceFields(Wire):
 class JobFields(Wire):
     """What create and update have in common; limits are DLI's (dli-contract §1.1, §4)."""
 
-    name: Name | None = None
-    desc: Annotated[Text, _up_to(512)] | None = None
-    queue_name: QueueName | None = None
-    cu_number: Annotated[int, _whole(2, 10000)] | None = None
-    manager_cu_number: Annotated[int, _whole(1, 10000)] | None = None
-    parallel_number: Annotated[int, _whole(1, 2000)] | None = None
-    tm_cus: Annotated[int, _whole(1, 10000)] | None = None
-    tm_slot_num: Annotated[int, _whole(0, 10000)] | None = None
-    checkpoint_enabled: bool | None = None
-    checkpoint_mode: Annotated[
-        int | None,
-        _one_of(
-            {1: 1, 2: 2, "exactly_once": 1, "at_least_once": 2},
-            'must be 1 (or "exactly_once") or 2 (or "at_least_once")',
+    name: Annotated[
+        Name | None,
+        Field(
+            description="1 to 57 letters of any script, digits, `-` and `_`; unique in the project", examples=["job"]
         ),
     ] = None
-    checkpoint_interval: Annotated[int, _whole(1, 999999)] | None = None
-    log_enabled: bool | None = None
-    obs_bucket: Text | None = None
-    smn_topic: Topic | None = None
-    main_class: ClassName | None = None
-    entrypoint_args: Annotated[Text, _up_to(100_000)] | None = None  # Linux: 128 KB for one argument
-    restart_when_exception: bool | None = None
-    entrypoint: Text | None = None
-    dependency_jars: list[Text] | None = None
-    dependency_files: list[Text] | None = None
-    execution_agency_urn: Annotated[Text, _up_to(255)] | None = None
-    resume_checkpoint: bool | None = None
-    resume_max_num: Annotated[int, AfterValidator(_resume_max_num), Field(le=MAX_INT)] | None = None
-    checkpoint_path: Annotated[Text, AfterValidator(_checkpoint_path)] | None = None
-    runtime_config: Text | None = None
-    resource_config_version: Literal["v1", "v2"] | None = None
-    resource_config: ResourceFields | None = None
-    feature: Literal["basic", "custom"] | None = None
-    flink_version: Annotated[Text, _up_to(64)] | None = None
-    image: Text | None = None
-    flink_log_config: Text | None = None
-    job_type: Literal["flink_jar_job"] | None = None
-    edge_group_ids: Annotated[list[Any], Field(max_length=0)] | None = None
+    desc: Annotated[Annotated[Text, up_to(512)] | None, Field(description="For people; at most 512 characters")] = None
+    queue_name: Annotated[
+        QueueName | None,
+        Field(description="A queue of type general, whatever the case; needed to run, not to create", examples=["q"]),
+    ] = None
+    cu_number: Annotated[
+        Annotated[int, whole(2, 10000)] | None,
+        Field(description="CUs of the JobManager and of all TaskManagers together; 2 by default; v1 only"),
+    ] = None
+    manager_cu_number: Annotated[
+        Annotated[int, whole(1, 10000)] | None, Field(description="CUs of the JobManager; 1 by default; v1 only")
+    ] = None
+    parallel_number: Annotated[
+        Annotated[int, whole(1, 2000)] | None,
+        Field(
+            description="Default parallelism, at most 4 × (`cu_number` − `manager_cu_number`); 1 by default; v1 only"
+        ),
+    ] = None
+    tm_cus: Annotated[
+        Annotated[int, whole(1, 10000)] | None, Field(description="CUs of one TaskManager; 1 by default; v1 only")
+    ] = None
+    tm_slot_num: Annotated[
+        Annotated[int, whole(0, 10000)] | None,
+        Field(description="Slots of one TaskManager; 0 = as many as the parallelism needs; v1 only"),
+    ] = None
+    checkpoint_enabled: Annotated[
+        bool | None, Field(description="Whether Headrace makes Flink checkpoint; needs `obs_bucket`; false by default")
+    ] = None
+    checkpoint_mode: Annotated[
+        Annotated[
+            int | None,
+            one_of(
+                {1: 1, 2: 2, "exactly_once": 1, "at_least_once": 2},
+                'must be 1 (or "exactly_once") or 2 (or "at_least_once")',
+            ),
+        ],
+        Field(description="1 = exactly once (by default), 2 = at least once; the words of the answers do as well"),
+    ] = None
+    checkpoint_interval: Annotated[
+        Annotated[int, whole(1, 999999)] | None, Field(description="Seconds between checkpoints; 30 by default")
+    ] = None
+    log_enabled: Annotated[
+        bool | None, Field(description="Whether logs are kept in the bucket; needs `obs_bucket`; false by default")
+    ] = None
+    obs_bucket: Annotated[
+        BucketOrNone | None,
+        Field(description="Name of the bucket for checkpoints, savepoints and logs", examples=["b"]),
+    ] = None
+    smn_topic: Annotated[
+        Topic | None, Field(description="Name (not URN) of the topic whose subscribers hear of a failure")
+    ] = None
+    main_class: Annotated[
+        ClassName | None,
+        Field(description="Fully qualified; absent: that of the JAR's manifest", examples=["org.example.Main"]),
+    ] = None
+    entrypoint_args: Annotated[
+        Annotated[Text, up_to(100_000)] | None,  # Linux: 128 KB for one argument
+        Field(
+            description="Arguments of main(), split at blanks, with the quotes and backslashes of a shell; `{{name}}` "
+            "is the global variable of that name",
+            examples=["--rate 3"],
+        ),
+    ] = None
+    restart_when_exception: Annotated[
+        bool | None, Field(description="Whether a job that fails is started anew; false by default")
+    ] = None
+    entrypoint: Annotated[
+        File | None,
+        Field(
+            description="The JAR: `obs://bucket/path`, or a package `group/file.jar` or `file.jar`; needed to run",
+            examples=["obs://b/app.jar"],
+        ),
+    ] = None
+    dependency_jars: Annotated[
+        Files | None, Field(description="More JARs of the class path, named like the entrypoint; base names differ")
+    ] = None
+    dependency_files: Annotated[
+        Files | None, Field(description="Files that the job finds as `userData/<base name>` on its class path")
+    ] = None
+    execution_agency_urn: Annotated[
+        Annotated[Text, up_to(255)] | None, Field(description="Kept and read back; jobs need no agency here")
+    ] = None
+    resume_checkpoint: Annotated[
+        bool | None, Field(description="Whether a job that is started anew goes on from its newest checkpoint")
+    ] = None
+    resume_max_num: Annotated[
+        ResumeMaxNum | None,
+        Field(description="How often an hour a job may be started anew; -1 (the default) = no limit"),
+    ] = None
+    checkpoint_path: Annotated[
+        CheckpointPath | None,
+        Field(description="Where the JAR's own code keeps checkpoints: `bucket/folder`", examples=["b/checkpoints"]),
+    ] = None
+    runtime_config: Annotated[
+        Annotated[Text, up_to(100_000)] | None,
+        Field(
+            description='Flink options: JSON text `[{"key":…,"value":…}]`, or lines of `key=value`',
+            examples=['[{"key":"taskmanager.memory.managed.fraction","value":"0.2"}]'],
+        ),
+    ] = None
+    resource_config_version: Annotated[
+        Literal["v1", "v2"] | None,
+        Field(description="v1 (the default): CUs size the job; v2: `resource_config` does"),
+    ] = None
+    resource_config: Annotated[ResourceFields | None, Field(description="Sizes of a v2 job; kept but idle in v1")] = (
+        None
+    )
+    feature: Annotated[
+        Literal["basic", "custom"] | None, Field(description="basic; custom (images) is refused, `DLI.0007`")
+    ] = None
+    flink_version: Annotated[
+        Annotated[Text, up_to(64)] | None,
+        Field(description="A version that Headrace can install; absent: the operator's default", examples=["1.20"]),
+    ] = None
+    image: Annotated[
+        Annotated[Text, up_to(1024)] | None, Field(description='`""` only: custom images need containers')
+    ] = None
+    flink_log_config: Annotated[
+        Annotated[Text, up_to(100_000)] | None,
+        Field(
+            description="Levels of loggers, as JSON text",
+            examples=['{"root_logger_level":"INFO","loggers_level_of_class":{"org.apache.flink":"WARN"}}'],
+        ),
+    ] = None
+    job_type: Annotated[Literal["flink_jar_job"] | None, Field(description="There are no others here")] = None
+    edge_group_ids: Annotated[
+        Annotated[list[Any], Field(max_length=0)] | None, Field(description="null or `[]`: there are no edge nodes")
+    ] = None
 
     def applied(self, spec: JobSpec) -> JobSpec:
         """``spec`` with what this request gives."""
@@ -283,29 +321,36 @@ _CONVERSIONS: dict[str, Callable[[Any, JobSpec], Any]] = {
 
 
 class CreateJob(JobFields):
-    """POST flink-jobs."""
+    """A new job: a draft, until it is run."""
 
-    name: Name
-    tags: Annotated[list[Tag], AfterValidator(_tags)] | None = None
+    name: Annotated[
+        Name,
+        Field(
+            description="1 to 57 letters of any script, digits, `-` and `_`; unique in the project", examples=["job"]
+        ),
+    ]
+    tags: Annotated[Tags | None, Field(description="At most 20, with keys that differ")] = None
 
 
 class UpdateJob(JobFields):
-    """PUT flink-jobs/{job_id}; tags have their own routes."""
+    """What changes; what is absent or null stays, `""` and `[]` clear. Tags have their own routes."""
 
 
 class JobIds(Wire):
-    """A batch; an id that is given twice counts once."""
+    """Some jobs; an id that is given twice counts once."""
 
-    job_ids: Annotated[list[int], Field(min_length=1, max_length=100)]
+    job_ids: Annotated[JobIdList, Field(description="1 to 100 jobs", examples=[[1]])]
 
 
 class RunJobs(JobIds):
-    """POST jobs/run."""
+    """Jobs to run."""
 
-    resume_savepoint: bool | None = None
+    resume_savepoint: Annotated[
+        bool | None, Field(description="Begin from the job's newest savepoint; false by default")
+    ] = None
 
 
 class StopJobs(JobIds):
-    """POST jobs/stop."""
+    """Jobs to stop."""
 
-    trigger_savepoint: bool | None = None
+    trigger_savepoint: Annotated[bool | None, Field(description="Make a savepoint first; false by default")] = None
