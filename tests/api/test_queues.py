@@ -49,6 +49,8 @@ def test_list_in_order_and_in_pages(bare: Stand) -> None:
 
     assert names("") == "b"  # DLI's default type is sql
     assert names("queue_type=general") == "ac"
+    assert names("queue_type=sql") == "b"
+    assert names("") == "abc"
     assert names("queue_type=all") == "abc"
     assert names("queue_type=all&order=queue_name_desc") == "cba"
     assert names("queue_type=all&order=cu_asc") == "cba"

@@ -1,0 +1,132 @@
+"""The clients that DLI's users have: the vendor's Python SDK, and requests as Terraform's Go library sends them."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+from huaweicloudsdkcore.auth import credentials  # type: ignore[import-untyped]
+from huaweicloudsdkcore.region.region import Region  # type: ignore[import-untyped]
+from huaweicloudsdkdli.v1 import DliClient  # type: ignore[import-untyped]
+
+from headrace.api import signing
+from tests.support.golang import marshal, unmarshal
+
+
+def sdk_with_project(url: str, access_key: str, secret_key: str, project_id: str) -> Any:
+    """The SDK with a key pair and the project's id: it asks nobody else."""
+    return _sdk(url, credentials.BasicCredentials(access_key, secret_key, project_id))
+
+
+def sdk_without_project(url: str, access_key: str, secret_key: str, region: str) -> Any:
+    """The SDK with a key pair alone: it looks up the project whose name is the region's id.
+
+    Where, says the environment: HUAWEICLOUD_SDK_IAM_ENDPOINT.
+    """
+    pair = credentials.BasicCredentials(access_key, secret_key)
+    return DliClient.new_builder().with_credentials(pair).with_region(Region(region, url)).build()
+
+
+def sdk_with_token(url: str, token: str, project_id: str) -> Any:
+    """The SDK with a token; it has no credentials of this kind, so these five lines are its user's."""
+
+    class BasicCredentials(credentials.BasicCredentials):  # type: ignore[misc]  # the SDK demands this very name
+        def sign_request(self, request: Any) -> Any:
+            credentials.Signer.process_request_uri(request)
+            request.header_params["X-Auth-Token"] = token
+            return request
+
+    return _sdk(url, BasicCredentials("-", "-", project_id))
+
+
+def _sdk(url: str, given: Any) -> Any:
+    return DliClient.new_builder().with_credentials(given).with_endpoints([url]).build()
+
+
+OK_CODES = {"GET": (200,), "POST": (200, 201, 202), "PUT": (200, 201, 202), "DELETE": (200, 202, 204)}
+"""golangsdk/provider_client.go, defaultOkCodes."""
+
+LANGUAGE = {"Content-Type": "application/json", "X-Language": "en-us"}
+"""golangsdk/openstack/dli/v1/flinkjob/requests.go, RequestOpts; on its calls without a body too."""
+
+
+class ProviderError(Exception):
+    """golangsdk's ErrUnexpectedResponseCode."""
+
+    def __init__(self, method: str, path: str, status: int, body: bytes) -> None:
+        super().__init__(f"{method} {path}: {status} {body.decode(errors='replace')}")
+        self.status = status
+        self.body = body
+
+    def is_gone(self) -> bool:
+        """404, or what parseDliFlinkErrToError404 makes one: 400 with the code of a missing job."""
+        return self.status == 404 or (
+            self.status == 400 and unmarshal(self.body, "DliError")["error_code"] == "DLI.16001"
+        )
+
+
+@dataclass
+class GoClient:
+    """Requests as golangsdk sends them: the host is not signed, and two headers are added after signing.
+
+    ``sent`` remembers every one: the line, what was signed, the body, and the status of the answer.
+    """
+
+    url: str
+    project_id: str
+    access_key: str
+    secret_key: str
+    security_token: str = ""
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        into: str = "",
+        ok: tuple[int, ...] = (),
+        headers: Mapping[str, str] = LANGUAGE,
+    ) -> Any:
+        """The answer as Go decodes it; None if it is not read.
+
+        Raises:
+            ProviderError: its status is not one that this call takes for success.
+            UnmarshalError: Go could not decode it.
+        """
+        target = path.replace("{p}", self.project_id)
+        content = b"" if body is None else marshal(body)
+        typed = {"Content-Type": "application/json"} if content else {}
+        status, answer = self._send(method, target, content, {**typed, **headers})
+        self.sent[-1] |= {"request": f"{method} {path}", **({"body": body} if content else {}), "status": status}
+        if status not in (ok or OK_CODES[method]):
+            raise ProviderError(method, path, status, answer)
+        return unmarshal(answer, into) if into and status != 204 else None
+
+    def _send(self, method: str, target: str, content: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        signed = {name.lower(): value for name, value in headers.items()} | {
+            "accept": "application/json",
+            "user-agent": "terraform-provider-iac golangsdk/2.0.0",
+            "x-sdk-date": signing.timestamp(datetime.now(UTC)),
+        }
+        path, _, query = target.partition("?")
+        request = signing.SignedRequest(method, path, query, sorted(signed.items()), sha256(content).hexdigest())
+        added = {
+            "authorization": signing.sign(request, self.access_key, self.secret_key),
+            "x-project-id": self.project_id,
+            **({"x-security-token": self.security_token} if self.security_token else {}),
+        }
+        self.sent.append({"signed": ";".join(sorted(signed))})
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
+        try:
+            connection.request(method, target, body=content or None, headers={**signed, **added})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
