@@ -42,6 +42,7 @@ from headrace.store.packages import PackageStore
 from headrace.store.pools import PoolStore
 from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
+from headrace.store.tags import TagStore
 from headrace.store.variables import VariableStore
 
 log = logging.getLogger(__name__)
@@ -131,6 +132,7 @@ def build(
             buckets=buckets,
             variables=VariableStore(database),
             pools=PoolStore(database),
+            tags=TagStore(database),
             vault=identity.vault,
             nudge=driver.nudge,
             resolve_engine=resolve,

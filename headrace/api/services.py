@@ -25,6 +25,7 @@ from headrace.store.packages import PackageStore
 from headrace.store.pools import PoolStore
 from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
+from headrace.store.tags import TagStore
 from headrace.store.variables import VariableStore
 
 
@@ -98,6 +99,7 @@ class Services:
     buckets: BucketStore
     variables: VariableStore
     pools: PoolStore
+    tags: TagStore
     vault: Vault
     nudge: Callable[[int], None]
     resolve_engine: Callable[[str], str]

@@ -41,6 +41,7 @@ from headrace.store.packages import PackageStore
 from headrace.store.pools import PoolStore
 from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
+from headrace.store.tags import TagStore
 from headrace.store.variables import VariableStore
 
 PROJECT = "0123456789abcdef0123456789abcdef"
@@ -163,6 +164,7 @@ class Stand:
             buckets=buckets,
             variables=VariableStore(self.database),
             pools=PoolStore(self.database),
+            tags=TagStore(self.database),
             vault=Vault(b"k" * 32),
             nudge=self.nudged.append,
             resolve_engine=lambda asked: catalog.resolve(asked, aliases={"1.12": "1.17"}),
