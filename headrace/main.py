@@ -27,7 +27,9 @@ from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, memory, preflight
 from headrace.flink.engines import EngineStore
 from headrace.home import Home, write_private
+from headrace.identity.accounts import Accounts
 from headrace.identity.founding import Founded, Identity, open_identity
+from headrace.identity.keystone import ExternalKeystone
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
@@ -38,6 +40,7 @@ from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore, StaleJob
+from headrace.store.outsiders import OutsiderStore
 from headrace.store.packages import PackageStore
 from headrace.store.pools import PoolStore
 from headrace.store.privileges import PrivilegeStore
@@ -94,7 +97,10 @@ def build(
             home.folder, engines, artifacts.locate, unresponsive_after_s=settings.unresponsive_after_seconds
         )
         jobs, queues = JobStore(database), QueueStore(database)
-        identity = open_identity(database, home, settings, now_ms, init_admin=init_admin)
+        external = None
+        if settings.keystone_url:
+            external = ExternalKeystone(settings, OutsiderStore(database), now_ms, time.monotonic)
+        identity = open_identity(database, home, settings, now_ms, init_admin=init_admin, external=external)
         if identity.founded is not None:
             founded(identity.founded)
         _adopt(objects, buckets, identity.first_project.id)
@@ -134,6 +140,7 @@ def build(
             pools=PoolStore(database),
             tags=TagStore(database),
             vault=identity.vault,
+            accounts=Accounts(identity, settings, now_ms, time.monotonic),
             nudge=driver.nudge,
             resolve_engine=resolve,
             check_jar=_jar_checker(engines),

@@ -81,6 +81,13 @@ class Settings(BaseSettings):
         int, Field(ge=0, description="How far the clock of a signed request may be from ours.")
     ] = 900
 
+    public_url: Annotated[
+        str | None,
+        Field(
+            description="URL under which clients reach this server, for the catalog; default: as each request came. "
+            "Needed behind a TLS proxy."
+        ),
+    ] = None
     region: Annotated[
         str,
         Field(description="Name of the region in the catalog, and of the project that is made at the first start."),

@@ -10,12 +10,15 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from headrace.api import (
+    access_keys,
     audit,
     batches,
     graphs,
     health,
     jobs,
     keystone,
+    keystone_projects,
+    keystone_users,
     objects,
     packages,
     pools,
@@ -54,6 +57,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     audit.router,
     unsupported.router,
     keystone.router,
+    keystone_projects.router,
+    keystone_users.router,
+    access_keys.router,
 )
 
 
@@ -96,5 +102,5 @@ def public_routes() -> frozenset[tuple[str, str]]:
     )
 
 
-async def _handle(_request: Request, error: Exception) -> Response:
-    return answer(error)
+async def _handle(request: Request, error: Exception) -> Response:
+    return answer(error, request.scope["path"])

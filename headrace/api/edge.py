@@ -18,8 +18,8 @@ REQUEST_ID = "headrace.request_id"
 class Edge:
     """Pure ASGI middleware. The one place besides the driver's loop that catches whatever comes."""
 
-    def __init__(self, app: ASGIApp, answer: Callable[[Exception], Response]) -> None:
-        """``answer`` is the table of errors: exception -> response."""
+    def __init__(self, app: ASGIApp, answer: Callable[[Exception, str], Response]) -> None:
+        """``answer`` is the table of errors: (exception, path) -> response."""
         self.app = app
         self._answer = answer
 
@@ -42,7 +42,7 @@ class Edge:
         try:
             await self.app(scope, receive, send_with_id)
         except Exception as error:
-            response = self._answer(error)
+            response = self._answer(error, scope["path"])
             if response.status_code >= 500:
                 log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             if started:

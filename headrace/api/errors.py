@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from headrace.domain import errors
-from headrace.domain.errors import BadField, HeadraceError, MalformedBody, RouteNotFound
+from headrace.domain.errors import BadField, HeadraceError, MalformedBody, RouteNotFound, TooManyAttempts
 
 # Error type -> (HTTP status, DLI code). The codes are those of dli-contract §6; where DLI tells none, our choice stands
 # in docs/compatibility.md. Types that only group others have a row as well, for those that come later.
@@ -28,6 +30,10 @@ TABLE: Mapping[type[HeadraceError], tuple[int, str]] = {
     errors.JobNotFound: (400, "DLI.16001"),
     errors.QueueNotFound: (400, "DLI.0002"),
     errors.QueueInUse: (400, "DLI.0007"),
+    errors.PoolNotFound: (400, "DLI.0002"),
+    errors.PoolInUse: (400, "DLI.0007"),
+    errors.TaskNotFound: (400, "DLI.0002"),
+    errors.QuotaExceeded: (400, "DLI.1028"),
     errors.VariableTaken: (400, "DLI.0999"),  # not 0006: the page of this call names this one
     errors.VariableNotFound: (400, "DLI.12004"),
     errors.BadBundle: (400, "DLI.0001"),
@@ -60,28 +66,45 @@ def row(error: HeadraceError) -> tuple[int, str]:
     return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
 
 
-def answer(error: Exception) -> Response:
-    """The response that tells of an error, whatever it is."""
+IDENTITY = re.compile(
+    r"/|/v3/?|/v3/(auth|domains|projects|role_assignments|roles|system|users)(/.*)?|/v3\.0(/.*)?", re.S
+)
+"""Paths of the Identity API, whose clients read Keystone's shape of an error; DLI's is there as well."""
+
+
+def answer(error: Exception, path: str = "") -> Response:
+    """The response that tells of an error, whatever it is; ``path``: of the request."""
+    status, told, headers = _told(error)
+    body: dict[str, Any] = dict(told)
+    if IDENTITY.fullmatch(path):
+        body["error"] = {"code": status, "message": told["error_msg"], "title": HTTPStatus(status).phrase}
+    return JSONResponse(body, status, headers)
+
+
+def _told(error: Exception) -> tuple[int, dict[str, str], Mapping[str, str] | None]:
+    """(status, DLI's body, headers)."""
     match error:
+        case TooManyAttempts():
+            return row(error)[0], error_body(error), {"Retry-After": str(error.retry_after)}
         case HeadraceError():
-            return JSONResponse(error_body(error), row(error)[0])
+            return row(error)[0], error_body(error), None
         case RequestValidationError():
-            return answer(_bad_field(error.errors()))
+            return _told(_bad_field(error.errors()))
         case HTTPException(status_code=404):
-            return answer(RouteNotFound("There is no such path. See docs/compatibility.md for all routes."))
+            return _told(RouteNotFound("There is no such path. See docs/compatibility.md for all routes."))
         case HTTPException(status_code=405):
             body = {"error_code": "DLI.0023", "error_msg": "This path does not have this method."}
-            return JSONResponse(body, 405, headers=error.headers)
+            return 405, body, error.headers
         case HTTPException(status_code=400):
-            return answer(MalformedBody("The format of message is error: the body is not valid JSON."))
+            return _told(MalformedBody("The format of message is error: the body is not valid JSON."))
         case ClientDisconnect():
-            return answer(MalformedBody("The connection ended before the request did; nothing was stored."))
+            return _told(MalformedBody("The connection ended before the request did; nothing was stored."))
         case _:
             body = {
                 "error_code": "DLI.0999",
                 "error_msg": "Server-side error. The server's log tells the cause under this answer's X-Request-Id.",
             }
-            return JSONResponse(body, 500)
+            return 500, body, None
 
 
 _REMEDIES = {

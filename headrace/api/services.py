@@ -13,6 +13,7 @@ from headrace.domain.errors import BucketNotFound
 from headrace.domain.job import JobSpec
 from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
+from headrace.identity.accounts import Accounts
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
@@ -101,6 +102,7 @@ class Services:
     pools: PoolStore
     tags: TagStore
     vault: Vault
+    accounts: Accounts
     nudge: Callable[[int], None]
     resolve_engine: Callable[[str], str]
     check_jar: Callable[[JarCheck], None]

@@ -42,6 +42,10 @@ class User:
     created_ms: int
 
 
+EXTERNAL = "external"
+"""Instead of a password's hash: the user is an external Keystone's, and no password is right here."""
+
+
 class IdentityStore:
     """The only place that writes projects, users and members."""
 
@@ -165,15 +169,11 @@ class IdentityStore:
 
     def set_role(self, project_id: str, user_id: str, role: str, *, trace: Trace | None = None) -> None:
         """The user's one role in the project, whatever it was; raises IdentityNotFound."""
-        row = {"user_id": user_id, "project_id": project_id, "role": role}
-        statement = upsert(members).values(row)
         with self._db.write() as connection:
             name = _require_user(connection, user_id)
             if connection.execute(select(projects.c.id).where(projects.c.id == project_id)).first() is None:
                 raise IdentityNotFound.of("project", project_id)
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["user_id", "project_id"], set_={"role": role})
-            )
+            assign(connection, project_id, user_id, role)
             record(connection, trace.of("project", project_id, name) if trace else None)
 
     def remove_role(self, project_id: str, user_id: str, role: str, *, trace: Trace | None = None) -> None:
@@ -217,10 +217,20 @@ class IdentityStore:
             roles = {str(project): str(role) for project, role in connection.execute(query)}
         return Principal(row.id, row.name, bool(row.is_admin), roles, project_id)
 
+    def is_external(self, user_id: str) -> bool:
+        """Whether the user came with a token of an external Keystone."""
+        return self.password_hash(user_id) == EXTERNAL
+
     def _users(self, where: Any) -> list[User]:
         query = select(users).where(where, ~users.c.deleted).order_by(users.c.name)
         with self._db.read() as connection:
             return [_user(row) for row in connection.execute(query)]
+
+
+def assign(connection: Connection, project_id: str, user_id: str, role: str) -> None:
+    """The user's one role in the project, in the caller's own transaction."""
+    statement = upsert(members).values(user_id=user_id, project_id=project_id, role=role)
+    connection.execute(statement.on_conflict_do_update(index_elements=["user_id", "project_id"], set_={"role": role}))
 
 
 def _user(row: Row[Any]) -> User:

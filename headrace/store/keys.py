@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 
 from headrace.domain.errors import IdentityConflict, IdentityNotFound, NotAuthenticated
 from headrace.store.audit import Trace, record
@@ -89,6 +89,15 @@ class KeyStore:
                 connection.execute(query.order_by(access_keys.c.created_ms, access_keys.c.access_key)).mappings().all()
             )
         return [AccessKey(**row) for row in rows]
+
+    def change(self, key: AccessKey, *, trace: Trace | None = None) -> None:
+        """Stores description and enabled; raises IdentityNotFound."""
+        mine = access_keys.c.access_key == key.access_key
+        changes = {"description": key.description, "enabled": key.enabled}
+        with self._db.write() as connection:
+            if not connection.execute(update(access_keys).where(mine).values(changes)).rowcount:
+                raise IdentityNotFound.of("access key", key.access_key)
+            record(connection, trace.of("credential", key.access_key, key.description) if trace else None)
 
     def remove(self, access_key: str, *, trace: Trace | None = None) -> None:
         """Raises IdentityNotFound."""

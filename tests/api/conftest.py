@@ -3,9 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import struct
-import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -15,7 +13,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import uvicorn
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
@@ -27,7 +24,6 @@ from headrace.domain.job import Job, JobSpec, Phase
 from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, preflight
-from headrace.identity.vault import Vault
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
@@ -43,6 +39,8 @@ from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
 from headrace.store.tags import TagStore
 from headrace.store.variables import VariableStore
+from tests.support.people import VAULT, accounts_of, seed
+from tests.support.serving import serving
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
@@ -165,7 +163,8 @@ class Stand:
             variables=VariableStore(self.database),
             pools=PoolStore(self.database),
             tags=TagStore(self.database),
-            vault=Vault(b"k" * 32),
+            vault=VAULT,
+            accounts=accounts_of(self.database, settings, self.clock),
             nudge=self.nudged.append,
             resolve_engine=lambda asked: catalog.resolve(asked, aliases={"1.12": "1.17"}),
             check_jar=check_jar,
@@ -188,8 +187,9 @@ class Stand:
         secret: str | None = None,
         at_ms: int | None = None,
         unsigned: bool = False,
+        more: dict[str, str] | None = None,
     ) -> Any:
-        """A signed request; ``path`` as on the wire, ``{p}`` is the project."""
+        """A signed request; ``path`` as on the wire, ``{p}`` is the project; ``more``: headers that are not signed."""
         path = path.replace("{p}", PROJECT)
         data = content if content is not None else b"" if body is None else json.dumps(body).encode()
         at = datetime.fromtimestamp((at_ms or self.clock()) / 1000, UTC)
@@ -200,7 +200,7 @@ class Stand:
         request = signing.SignedRequest(method, target, query, list(headers.items()), sha256(data).hexdigest())
         if not unsigned:
             headers["authorization"] = signing.sign(request, ak, secret or f"secret of {ak}")
-        return self.client.request(method, path, content=data, headers=headers)
+        return self.client.request(method, path, content=data, headers={**headers, **(more or {})})
 
     def ok(self, method: str, path: str, body: Any = None, status: int = 200, **options: Any) -> Any:
         """The body of an answer that must have this status."""
@@ -258,7 +258,8 @@ class Stand:
 
     def rows(self) -> dict[str, int]:
         """How much of everything there is."""
-        tables = ("jobs", "queues", "packages", "job_history", "deployments", "grants", "outbox")
+        tables: tuple[str, ...] = ("jobs", "queues", "packages", "job_history", "deployments", "grants", "outbox")
+        tables += ("users", "projects", "members", "access_keys", "tokens")
         with self.database.read() as connection:
             counts = {
                 name: int(connection.execute(text(f"SELECT COUNT(*) FROM {name}")).scalar_one()) for name in tables
@@ -273,9 +274,11 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database, made once: migrations take longer than most tests."""
+    """A database with users and nothing else, made once: migrations take longer than most tests."""
     path = tmp_path_factory.mktemp("migrated") / "db.sqlite"
-    Database(path).close()
+    database = Database(path)
+    seed(database, PROJECT, OTHER)
+    database.close()
     return path
 
 
@@ -303,17 +306,8 @@ def stand(bare: Stand) -> Stand:
 def url(stand: Stand) -> Iterator[str]:
     """Serves ``stand`` on a real socket, with the real time."""
     stand.clock.ms = int(time.time() * 1000)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        server = uvicorn.Server(uvicorn.Config(stand.app, log_level="warning", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    with serving(stand.app) as address:
+        yield address
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from fastapi.routing import APIRoute
 
+from headrace.api import savepoints
 from headrace.api.access import Declared, declared
 from headrace.api.app import ROUTERS
 from headrace.domain.job import JobSpec, Phase
@@ -62,6 +63,7 @@ class Set:
         self.made += 1
         number, services = self.made, self.stand.services
         queue, group = f"queue{number}", f"group{number}"
+        self.stand.put_object("b", "savepoint/_metadata", savepoints.MAGIC)
         services.queues.create(Queue(0, PROJECT, queue, "general", 64_000, owner=owner, created_ms=1, details={}))
         key = services.package_files.add("app.jar", services.objects.local_path("b", "app.jar"))
         services.packages.put([Package(PROJECT, group, "app.jar", "jar", key, owner, 1, 1, {})])
@@ -100,13 +102,16 @@ def call(stand: Stand, name: str, recipe: Recipe, things: Things, **options: Any
     body = recipe.body(things) if recipe.body else None
     if recipe.query:
         path += f"?{recipe.query(things)}"
+    options = {"more": recipe.headers(things), **options}
     if isinstance(body, bytes):
         return stand.send(method, path, content=body, content_type="application/octet-stream", **options)
     return stand.send(method, path, body, **options)
 
 
 def codes(answer: Any) -> set[str]:
-    """All error codes of an answer."""
+    """All error codes of an answer; one to HEAD has no body, only its status."""
+    if answer.request.method == "HEAD":
+        return {{401: "DLI.0013", 403: "DLI.0016"}.get(answer.status_code, str(answer.status_code))}
     body = answer.json() if answer.content else {}
     return {str(part.get("error_code")) for part in (body if isinstance(body, list) else [body])}
 

@@ -1,0 +1,229 @@
+"""Access keys, as Huawei Cloud's IAM has them (``/v3.0/OS-CREDENTIAL``): a secret key is told once, when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import Field
+from starlette.responses import JSONResponse, Response
+
+from headrace.api.access import Access, needs
+from headrace.api.answers import Answer
+from headrace.api.keystone import Asked, Name, Tolerant
+from headrace.api.keystone_answers import Time, keystone_answers
+from headrace.api.keystone_bodies import key_body, time_text
+from headrace.api.keystone_projects import Description, User
+from headrace.api.keystone_users import refuse_temporary_key, visible_user
+from headrace.api.services import Parts, Services
+from headrace.api.wire import Text, Wire
+from headrace.domain.errors import BadField, IdentityNotFound
+from headrace.domain.rights import Standing
+from headrace.store.keys import AccessKey
+
+router = APIRouter()
+
+KEYS = "/v3.0/OS-CREDENTIAL/credentials"
+_SECRET = {"Cache-Control": "no-store"}
+Status = Literal["active", "inactive"]
+
+
+class NewKeyFields(Wire):
+    """A key to make."""
+
+    user_id: Name
+    description: Description = ""
+
+
+class NewKey(Wire):
+    """POST credentials."""
+
+    credential: NewKeyFields
+
+
+class KeyChangeFields(Wire):
+    """What is to change; absent: stays."""
+
+    status: Status | None = None
+    description: Description | None = None
+
+
+class KeyChange(Wire):
+    """PUT credentials/{access_key}."""
+
+    credential: KeyChangeFields
+
+
+class KeyQuery(Asked):
+    """Whose keys; absent: one's own."""
+
+    user_id: Name | None = None
+
+
+class TokenWish(Tolerant):
+    """Which token, and for how long."""
+
+    id: Annotated[
+        Text | None, Field(max_length=8192, description="Whose key it will be; absent: the token of X-Auth-Token.")
+    ] = None
+    duration_seconds: Annotated[int, Field(ge=900, le=86400)] = 900
+
+
+class TemporaryIdentity(Tolerant):
+    """The token that the key is made from."""
+
+    methods: Annotated[list[Literal["token"]], Field(min_length=1, max_length=1)]
+    token: TokenWish = TokenWish()
+
+
+class TemporaryAuth(Tolerant):
+    """Who one is."""
+
+    identity: TemporaryIdentity
+
+
+class TemporaryWish(Tolerant):
+    """POST securitytokens."""
+
+    auth: TemporaryAuth
+
+
+class KeyFields(Answer):
+    """An access key, without its secret."""
+
+    access: Annotated[str, Field(examples=["HA43OIYNJIY8SVIL4T1O"])]
+    create_time: Time
+    description: str
+    status: Status
+    user_id: str
+
+
+class KeyAnswer(Answer):
+    """One key."""
+
+    credential: KeyFields
+
+
+class KeysAnswer(Answer):
+    """Keys, the oldest first."""
+
+    credentials: list[KeyFields]
+
+
+class MadeKeyFields(KeyFields):
+    """A key with its secret."""
+
+    secret: Annotated[str, Field(description="Told this once.")]
+
+
+class MadeKeyAnswer(Answer):
+    """The key that was made."""
+
+    credential: MadeKeyFields
+
+
+class TemporaryKeyFields(Answer):
+    """A temporary key; all three parts go with each request."""
+
+    access: str
+    secret: str
+    securitytoken: Annotated[str, Field(description="Sent as X-Security-Token.")]
+    expires_at: Time
+
+
+class TemporaryKeyAnswer(Answer):
+    """The temporary key that was made."""
+
+    credential: TemporaryKeyFields
+
+
+@router.post(KEYS, **keystone_answers(MadeKeyAnswer, status=201))
+def create_key(
+    body: NewKey,
+    request: Request,
+    access: Annotated[Access, needs(Standing.USER, trace="addCredential")],
+    parts: Parts,
+) -> Response:
+    """A key for oneself, or as an administrator of the server for anybody."""
+    refuse_temporary_key(request)
+    user = visible_user(body.credential.user_id, access, parts)
+    made = parts.accounts.add_key(user, body.credential.description, trace=access.trace)
+    return JSONResponse({"credential": {**key_body(made.stored), "secret": made.secret_key}}, 201, _SECRET)
+
+
+@router.get(KEYS, **keystone_answers(KeysAnswer))
+def list_keys(query: Annotated[KeyQuery, Query()], access: User, parts: Parts) -> dict[str, Any]:
+    """Permanent keys of a user: one's own, or for an administrator of the server anybody's."""
+    user = visible_user(query.user_id or access.principal.user_id, access, parts)
+    return {"credentials": [key_body(key) for key in parts.accounts.keys.permanent(user.id)]}
+
+
+@router.get(f"{KEYS}/{{access_key}}", **keystone_answers(KeyAnswer))
+def show_key(access_key: str, access: User, parts: Parts) -> dict[str, Any]:
+    """One key."""
+    return {"credential": key_body(_key(access_key, access, parts))}
+
+
+@router.put(f"{KEYS}/{{access_key}}", **keystone_answers(KeyAnswer))
+def change_key(
+    access_key: str,
+    body: KeyChange,
+    request: Request,
+    access: Annotated[Access, needs(Standing.USER, trace="updateCredential")],
+    parts: Parts,
+) -> dict[str, Any]:
+    """Makes a key inactive or active again."""
+    refuse_temporary_key(request)
+    key, wanted = _key(access_key, access, parts), body.credential
+    changed = replace(
+        key,
+        enabled=key.enabled if wanted.status is None else wanted.status == "active",
+        description=key.description if wanted.description is None else wanted.description,
+    )
+    parts.accounts.keys.change(changed, trace=access.trace)
+    return {"credential": key_body(changed)}
+
+
+@router.delete(f"{KEYS}/{{access_key}}", **keystone_answers(status=204))
+def delete_key(
+    access_key: str,
+    request: Request,
+    access: Annotated[Access, needs(Standing.USER, trace="deleteCredential")],
+    parts: Parts,
+) -> Response:
+    """The key is good for nothing any more."""
+    refuse_temporary_key(request)
+    parts.accounts.keys.remove(_key(access_key, access, parts).access_key, trace=access.trace)
+    return Response(status_code=204)
+
+
+@router.post("/v3.0/OS-CREDENTIAL/securitytokens", **keystone_answers(TemporaryKeyAnswer, status=201))
+def create_temporary_key(
+    body: TemporaryWish,
+    access: Annotated[Access, needs(Standing.USER, trace="createTemporaryAccessKey")],
+    parts: Parts,
+    token: Annotated[str | None, Header(alias="X-Auth-Token", max_length=8192)] = None,
+) -> Response:
+    """A temporary key of the token's user, good for the token's project."""
+    wish = body.auth.identity.token
+    text = wish.id or token
+    if not text:
+        raise BadField("auth.identity.token.id", wish.id, "give a token there, or send it as X-Auth-Token")
+    made = parts.accounts.add_temporary_key(text, wish.duration_seconds, trace=access.trace)
+    credential = {
+        "access": made.stored.access_key,
+        "secret": made.secret_key,
+        "securitytoken": made.security_token,
+        "expires_at": time_text(made.stored.expires_ms or 0),
+    }
+    return JSONResponse({"credential": credential}, 201, _SECRET)
+
+
+def _key(access_key: str, access: Access, parts: Services) -> AccessKey:
+    """A permanent key that the caller may see; raises IdentityNotFound."""
+    key = parts.accounts.keys.find(access_key) if access_key.isascii() else None
+    mine = key is not None and (key.user_id == access.principal.user_id or access.principal.is_system_admin)
+    if key is None or key.expires_ms is not None or not mine:
+        raise IdentityNotFound.of("access key", access_key)
+    return key
