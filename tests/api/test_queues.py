@@ -47,7 +47,6 @@ def test_list_in_order_and_in_pages(bare: Stand) -> None:
     def names(query: str) -> str:
         return "".join(queue["queue_name"] for queue in bare.ok("GET", f"{QUEUES}?{query}")["queues"])
 
-    assert names("") == "b"  # DLI's default type is sql
     assert names("queue_type=general") == "ac"
     assert names("queue_type=sql") == "b"
     assert names("") == "abc"
