@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Answer(BaseModel):
@@ -16,8 +16,14 @@ class Answer(BaseModel):
 class ErrorAnswer(Answer):
     """DLI's body of every error."""
 
-    error_code: str
-    error_msg: str
+    error_code: Annotated[str, Field(pattern=r"^DLI\.[0-9]{4,5}$", description="DLI's code", examples=["DLI.0001"])]
+    error_msg: Annotated[
+        str,
+        Field(
+            description="What was wrong, with the value, and what to do; the kind in Chinese before it if asked",
+            examples=["cu_number=1: must be greater than or equal to 2"],
+        ),
+    ]
 
 
 _REFUSALS = {
@@ -26,11 +32,26 @@ _REFUSALS = {
     403: "The caller may not do this",
     404: "No such path or thing",
     405: "The path does not have this method",
-    408: "The request came too slowly",
+    408: "The request came too slowly; nothing was changed",
     413: "The body is too large",
     500: "An unexpected error; the server's log tells it under X-Request-Id",
     503: "A part that is needed does not answer now",
 }
+
+
+def link(operation: str, parameters: dict[str, str] | None = None, body: Any = None) -> dict[str, Any]:
+    """An OpenAPI link to a route of the same project.
+
+    Args:
+        operation: its operationId, ``<module>_<function>`` (``headrace.api.openapi``).
+        parameters: of its path or query -> OpenAPI expression, such as ``$response.body#/job/job_id``.
+        body: its JSON body, with expressions in it.
+    """
+    found: dict[str, Any] = {
+        "operationId": operation,
+        "parameters": {"project_id": "$request.path.project_id", **(parameters or {})},
+    }
+    return found if body is None else {**found, "requestBody": body}
 
 
 def answers(

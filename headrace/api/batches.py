@@ -10,8 +10,10 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from headrace.api.access import Access, needs
+from headrace.api.answers import ErrorAnswer, answers
 from headrace.api.checks import check_job, general_queue
 from headrace.api.errors import error_body
+from headrace.api.job_answers import BatchAnswer, BatchRefused
 from headrace.api.language import told
 from headrace.api.services import Parts, Services
 from headrace.api.wire import JobIds, RunJobs, StopJobs, status_of
@@ -26,10 +28,15 @@ router = APIRouter()
 PATIENCE = 20
 """How often a write that another one has overtaken is begun anew."""
 
-STOPPABLE = frozenset({Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.STOP_FAILED})
+BATCH = answers(
+    BatchAnswer,
+    also={400: {"model": BatchRefused | ErrorAnswer, "description": "All were refused, or the request is wrong"}},
+)
+
+STOPPABLE = frozenset({Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.SAVING, Phase.STOP_FAILED})
 
 
-@router.post("/v1.0/{project_id}/streaming/jobs/run")
+@router.post("/v1.0/{project_id}/streaming/jobs/run", **BATCH)
 def run(
     body: RunJobs, access: Annotated[Access, needs(JobRight.START, trace="submitStreamJobs")], parts: Parts
 ) -> JSONResponse:
@@ -41,7 +48,7 @@ def run(
     return _each(body, one, "The request for submitting DLI jobs is successfully delivered.")
 
 
-@router.post("/v1.0/{project_id}/streaming/jobs/stop")
+@router.post("/v1.0/{project_id}/streaming/jobs/stop", **BATCH)
 def stop(
     body: StopJobs, access: Annotated[Access, needs(JobRight.STOP, trace="stopStreamJobs")], parts: Parts
 ) -> JSONResponse:
@@ -53,7 +60,7 @@ def stop(
     return _each(body, one, "The request for stopping DLI jobs is successfully delivered.")
 
 
-@router.post("/v1.0/{project_id}/streaming/jobs/delete")
+@router.post("/v1.0/{project_id}/streaming/jobs/delete", **BATCH)
 def delete(
     body: JobIds, access: Annotated[Access, needs(JobRight.DELETE, trace="deleteStreamJobs")], parts: Parts
 ) -> JSONResponse:
@@ -101,7 +108,8 @@ def _to_stop(parts: Services, job: Job, trigger_savepoint: bool) -> Desired:  # 
         )
     if job.desired.goal is Goal.STOP and job.request_pending:  # repeated before it was seen: still one request
         return replace(job.desired, trigger_savepoint=trigger_savepoint)
-    return replace(next_request(parts, job, Goal.STOP), trigger_savepoint=trigger_savepoint)
+    kept = job.desired.savepoint_target  # of a savepoint that is being made just now
+    return replace(next_request(parts, job, Goal.STOP), trigger_savepoint=trigger_savepoint, savepoint_target=kept)
 
 
 def next_request(parts: Services, job: Job, goal: Goal) -> Desired:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import Field
 
 from headrace.api.access import Access, needs
+from headrace.api.answers import answers
+from headrace.api.job_answers import GraphAnswer, MetricsAnswer
 from headrace.api.language import told
 from headrace.api.services import Parts, Services
-from headrace.api.wire import Wire, status_of
+from headrace.api.wire import JobIds, status_of
 from headrace.domain.errors import WrongState
 from headrace.domain.job import Job
 from headrace.domain.rights import JobRight
@@ -19,7 +20,7 @@ from headrace.domain.rights import JobRight
 router = APIRouter()
 
 
-@router.get("/v1.0/{project_id}/streaming/jobs/{job_id}/execute-graph")
+@router.get("/v1.0/{project_id}/streaming/jobs/{job_id}/execute-graph", **answers(GraphAnswer))
 def execute_graph(job_id: int, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
     """Flink's own document, of the running job or of its last run."""
     job = access.job(job_id)
@@ -33,14 +34,8 @@ def execute_graph(job_id: int, access: Annotated[Access, needs(JobRight.GET)], p
     }
 
 
-class MetricsOf(Wire):
-    """POST jobs/metrics."""
-
-    job_ids: Annotated[list[int], Field(min_length=1, max_length=100)]
-
-
-@router.post("/v1.0/{project_id}/streaming/jobs/metrics")
-def metrics(body: MetricsOf, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
+@router.post("/v1.0/{project_id}/streaming/jobs/metrics", **answers(MetricsAnswer))
+def metrics(body: JobIds, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
     """Counted records of each job; what is not known is null."""
     jobs = [access.job(job_id) for job_id in dict.fromkeys(body.job_ids)]
     return {

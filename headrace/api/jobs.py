@@ -6,12 +6,23 @@ from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from headrace.api.access import Access, needs
+from headrace.api.answers import answers
 from headrace.api.batches import delete_job, overtaken
 from headrace.api.checks import CHANGEABLE_WHILE_ACTIVE, check_bucket, check_job, check_use
 from headrace.api.details import details, listed_details, summary
+from headrace.api.fields import MAX_ID, MAX_INT
+from headrace.api.job_answers import (
+    AFTER_CREATE,
+    CreateAnswer,
+    DetailAnswer,
+    HistoryAnswer,
+    ListAnswer,
+    Told,
+    UpdateAnswer,
+)
 from headrace.api.language import told
 from headrace.api.services import Parts
 from headrace.api.wire import JOB_TYPES, STATUS_WORDS, CreateJob, UpdateJob, status_of, status_word
@@ -23,7 +34,7 @@ from headrace.store.jobs import JobFilter
 router = APIRouter()
 
 
-@router.post("/v1.0/{project_id}/streaming/flink-jobs")
+@router.post("/v1.0/{project_id}/streaming/flink-jobs", **answers(CreateAnswer, links=AFTER_CREATE))
 def create(
     body: CreateJob, access: Annotated[Access, needs(JobRight.CREATE, trace="createStreamJarJob")], parts: Parts
 ) -> dict[str, Any]:
@@ -40,7 +51,7 @@ def create(
     }
 
 
-@router.put("/v1.0/{project_id}/streaming/flink-jobs/{job_id}")
+@router.put("/v1.0/{project_id}/streaming/flink-jobs/{job_id}", **answers(UpdateAnswer))
 def update(
     job_id: int,
     body: UpdateJob,
@@ -67,26 +78,31 @@ def update(
     }
 
 
+def _one_of(words: tuple[str, ...]) -> Any:
+    """One of these, or nothing; the route refuses others, with a list of them."""
+    return WithJsonSchema({"type": "string", "enum": ["", *words]})
+
+
 class ListQuery(BaseModel):
     """Query of the list (dli-contract §1.5); an unknown parameter is refused, as it may be a filter."""
 
     model_config = ConfigDict(extra="forbid")
 
-    job_type: str = ""
-    status: str = ""
-    queue_name: str = ""
-    order: Literal["asc", "desc"] = "desc"
-    limit: Annotated[int, Field(ge=0, le=100)] = 10
-    offset: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    name: Annotated[str, Field(max_length=57)] = ""
-    show_detail: bool = False
-    user_name: str = ""
-    tags: str = ""
-    root_job_id: int = -1
-    sys_enterprise_project_name: str = ""
+    job_type: Annotated[str, _one_of(JOB_TYPES), Field(description="All but flink_jar_job match nothing")] = ""
+    status: Annotated[str, _one_of(STATUS_WORDS), Field(description="Where the job stands")] = ""
+    queue_name: Annotated[str, Field(max_length=128, description="Exactly this queue, whatever the case")] = ""
+    order: Annotated[Literal["asc", "desc"], Field(description="By creation")] = "desc"
+    limit: Annotated[int, Field(ge=0, le=100, description="Jobs on a page")] = 10
+    offset: Annotated[int, Field(ge=0, le=MAX_INT, description="Matches to pass over")] = 0
+    name: Annotated[str, Field(max_length=57, description="A part of the name, whatever the case")] = ""
+    show_detail: Annotated[bool, Field(description="Details of each job that the caller may read")] = False
+    user_name: Annotated[str, Field(max_length=255, description="Exactly this creator")] = ""
+    tags: Annotated[str, Field(max_length=8192, description="Tags that all must match", examples=["a=1,b=2"])] = ""
+    root_job_id: Annotated[int, Field(ge=-1, le=MAX_ID, description="All but -1 match nothing")] = -1
+    sys_enterprise_project_name: Annotated[str, Field(max_length=255, description="Without effect")] = ""
 
 
-@router.get("/v1.0/{project_id}/streaming/jobs")
+@router.get("/v1.0/{project_id}/streaming/jobs", **answers(ListAnswer))
 def list_jobs(
     query: Annotated[ListQuery, Query()], access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts
 ) -> dict[str, Any]:
@@ -119,7 +135,7 @@ def list_jobs(
     }
 
 
-@router.get("/v1.0/{project_id}/streaming/jobs/{job_id}")
+@router.get("/v1.0/{project_id}/streaming/jobs/{job_id}", **answers(DetailAnswer))
 def show(job_id: int, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
     """The job's details."""
     job = access.job(job_id)
@@ -130,7 +146,7 @@ def show(job_id: int, access: Annotated[Access, needs(JobRight.GET)], parts: Par
     }
 
 
-@router.delete("/v1.0/{project_id}/streaming/jobs/{job_id}")
+@router.delete("/v1.0/{project_id}/streaming/jobs/{job_id}", **answers(Told))
 def delete(
     job_id: int, access: Annotated[Access, needs(JobRight.DELETE, trace="deleteStreamJob")], parts: Parts
 ) -> dict[str, Any]:
@@ -139,7 +155,7 @@ def delete(
     return {"is_success": "true", "message": told("The job is successfully deleted.")}
 
 
-@router.get("/headrace/v1/{project_id}/jobs/{job_id}/history")
+@router.get("/headrace/v1/{project_id}/jobs/{job_id}/history", **answers(HistoryAnswer))
 def history(job_id: int, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
     """All recorded moves of the job, oldest first. Ours only."""
     job = access.job(job_id)

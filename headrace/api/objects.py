@@ -11,20 +11,68 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from headrace.api.access import Access, needs
+from headrace.api.answers import Answer, answers, link
 from headrace.api.services import Parts
 from headrace.domain.rights import Standing
 from headrace.objects.paths import check_bucket
 
 router = APIRouter(prefix="/headrace/v1/{project_id}")
 
+OCTETS = "application/octet-stream"
+BINARY = {"type": "string", "format": "binary"}
+AFTER_BUCKET = {
+    "list": link("objects_list_objects", {"bucket": "$response.body#/bucket"}),
+    "put": link("objects_put", {"bucket": "$response.body#/bucket"}),
+}
+AFTER_PUT = {"get": link("objects_get", {"bucket": "$response.body#/bucket", "key": "$response.body#/key"})}
+Bucket = Annotated[str, Field(description="The bucket", examples=["b"])]
+Key = Annotated[str, Field(max_length=1024, description="The object's key", examples=["jars/app.jar"])]
+Size = Annotated[int, Field(ge=0, description="Bytes")]
 
-@router.get("/buckets")
+
+class BucketsAnswer(Answer):
+    """Buckets of the project."""
+
+    buckets: Annotated[list[str], Field(description="Their names, sorted")]
+
+
+class BucketAnswer(Answer):
+    """The new bucket."""
+
+    bucket: Bucket
+
+
+class ObjectFound(Answer):
+    """One object."""
+
+    key: Key
+    size: Size
+    last_modified_ms: Annotated[int, Field(ge=0, description="Epoch milliseconds")]
+
+
+class ObjectsAnswer(Answer):
+    """One page of a bucket."""
+
+    bucket: Bucket
+    objects: Annotated[list[ObjectFound], Field(description="By key")]
+    more: Annotated[bool, Field(description="Whether there is another page, after the last key")]
+
+
+class StoredAnswer(Answer):
+    """The object is stored whole."""
+
+    bucket: Bucket
+    key: Key
+    size: Size
+
+
+@router.get("/buckets", **answers(BucketsAnswer))
 def buckets(access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts) -> dict[str, Any]:
     """Names of the project's buckets."""
     return {"buckets": parts.buckets.of_project(access.project_id)}
 
 
-@router.put("/buckets/{bucket}", status_code=201)
+@router.put("/buckets/{bucket}", **answers(BucketAnswer, status=201, links=AFTER_BUCKET))
 def create_bucket(
     bucket: str, access: Annotated[Access, needs(Standing.MEMBER, trace="createBucket")], parts: Parts
 ) -> dict[str, Any]:
@@ -40,12 +88,12 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    prefix: Annotated[str, Field(max_length=1024)] = ""
-    after: Annotated[str, Field(max_length=1024)] = ""
-    limit: Annotated[int, Field(ge=1, le=10000)] = 1000
+    prefix: Annotated[str, Field(max_length=1024, description="What the keys begin with")] = ""
+    after: Annotated[str, Field(max_length=1024, description="The last key of the page before")] = ""
+    limit: Annotated[int, Field(ge=1, le=10000, description="Objects on a page")] = 1000
 
 
-@router.get("/objects/{bucket}")
+@router.get("/objects/{bucket}", **answers(ObjectsAnswer))
 def list_objects(
     bucket: str, query: Annotated[ListQuery, Query()], access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts
 ) -> dict[str, Any]:
@@ -59,7 +107,17 @@ def list_objects(
     return {"bucket": bucket, "objects": objects, "more": len(page) > query.limit}
 
 
-@router.put("/objects/{bucket}/{key:path}", status_code=201)
+@router.put(
+    "/objects/{bucket}/{key:path}",
+    **answers(StoredAnswer, status=201, links=AFTER_PUT),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "The bytes, up to max_object_mb; sign them as UNSIGNED-PAYLOAD",
+            "content": {OCTETS: {"schema": BINARY}},
+        }
+    },
+)
 async def put(
     bucket: str, key: str, request: Request, access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts
 ) -> dict[str, Any]:
@@ -70,9 +128,12 @@ async def put(
     return {"bucket": bucket, "key": key, "size": size}
 
 
-@router.get("/objects/{bucket}/{key:path}")
+@router.get(
+    "/objects/{bucket}/{key:path}",
+    **answers(also={200: {"description": "The bytes", "content": {OCTETS: {"schema": BINARY}}}}),
+)
 def get(bucket: str, key: str, access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts) -> StreamingResponse:
     """The object's bytes."""
     access.bucket(bucket)
     size, content = parts.objects.get_stream(bucket, key)
-    return StreamingResponse(content, media_type="application/octet-stream", headers={"Content-Length": str(size)})
+    return StreamingResponse(content, media_type=OCTETS, headers={"Content-Length": str(size)})
