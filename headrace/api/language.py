@@ -14,6 +14,7 @@ SENTENCES: Mapping[str, str] = {
     "Jobs are successfully listed.": "查询作业列表成功。",
     "Job detail query succeeds.": "查询作业详情成功。",
     "The job is successfully deleted.": "删除作业成功。",
+    "The job is updated successfully.": "更新作业成功。",
     "The request for submitting DLI jobs is successfully delivered.": "提交作业请求下发成功。",
     "The request for stopping DLI jobs is successfully delivered.": "停止作业请求下发成功。",
     "The job execution stream graph is successfully queried.": "查询作业执行计划成功。",
