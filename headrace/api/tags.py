@@ -69,7 +69,7 @@ Id = Annotated[
     str,
     Path(
         max_length=1000,
-        description="A job's number; a queue's or pool's id or name; a package's `group/name` or `name`.",
+        description="A job's number; a queue's or pool's id or name; a package's `group/name`, `group#name` or `name`.",
         examples=["138"],
     ),
 ]
@@ -256,7 +256,8 @@ def _find(parts: Services, access: Access, type_name: str, resource_id: str) -> 
     kind = _type(type_name).kind
     for found in _visible(parts, access, type_name):
         named = kind in (Kind.QUEUE, Kind.POOL) and found.name == resource_id.lower()
-        if _id(found) == resource_id or named:
+        as_terraform = kind is Kind.PACKAGE and f"{found.group}#{found.name}" == resource_id
+        if _id(found) == resource_id or named or as_terraform:
             return found
     raise _missing(kind, resource_id)
 
