@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,42 +11,70 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from huaweicloudsdkcore.auth import credentials  # type: ignore[import-untyped]
+from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException  # type: ignore[import-untyped]
 from huaweicloudsdkcore.region.region import Region  # type: ignore[import-untyped]
-from huaweicloudsdkdli.v1 import DliClient  # type: ignore[import-untyped]
+from huaweicloudsdkdli.v1 import DliClient, model  # type: ignore[import-untyped]
 
 from headrace.api import signing
 from tests.support.golang import marshal, unmarshal
 
 
-def sdk_with_project(url: str, access_key: str, secret_key: str, project_id: str) -> Any:
-    """The SDK with a key pair and the project's id: it asks nobody else."""
-    return _sdk(url, credentials.BasicCredentials(access_key, secret_key, project_id))
+class Sdk:
+    """The vendor's client of one server, each operation by its name and the fields of its request."""
 
+    def __init__(self, client: Any) -> None:
+        self.client = client
 
-def sdk_without_project(url: str, access_key: str, secret_key: str, region: str) -> Any:
-    """The SDK with a key pair alone: it looks up the project whose name is the region's id.
+    @classmethod
+    def with_project(cls, url: str, access_key: str, secret_key: str, project_id: str) -> Sdk:
+        """A key pair and the project's id: nobody else is asked."""
+        return cls._at(url, credentials.BasicCredentials(access_key, secret_key, project_id))
 
-    Where, says the environment: HUAWEICLOUD_SDK_IAM_ENDPOINT.
-    """
-    pair = credentials.BasicCredentials(access_key, secret_key)
-    return DliClient.new_builder().with_credentials(pair).with_region(Region(region, url)).build()
+    @classmethod
+    def without_project(cls, url: str, access_key: str, secret_key: str, region: str) -> Sdk:
+        """A key pair alone: the project is looked up whose name is the region's id.
 
+        Where, says the environment: HUAWEICLOUD_SDK_IAM_ENDPOINT.
+        """
+        pair = credentials.BasicCredentials(access_key, secret_key)
+        return cls(DliClient.new_builder().with_credentials(pair).with_region(Region(region, url)).build())
 
-def sdk_with_token(url: str, token: str, project_id: str) -> Any:
-    """The SDK with a token; it has no credentials of this kind, so these five lines are its user's."""
+    @classmethod
+    def with_token(cls, url: str, token: str, project_id: str) -> Sdk:
+        """A token; the SDK has no credentials of this kind, so its users write these five lines."""
 
-    class BasicCredentials(credentials.BasicCredentials):  # type: ignore[misc]  # the SDK demands this very name
-        def sign_request(self, request: Any) -> Any:
-            credentials.Signer.process_request_uri(request)
-            request.header_params["X-Auth-Token"] = token
-            return request
+        class BasicCredentials(credentials.BasicCredentials):  # type: ignore[misc]  # the SDK demands this very name
+            def sign_request(self, request: Any) -> Any:
+                credentials.Signer.process_request_uri(request)
+                request.header_params["X-Auth-Token"] = token
+                return request
 
-    return _sdk(url, BasicCredentials("-", "-", project_id))
+        return cls._at(url, BasicCredentials("-", "-", project_id))
 
+    @classmethod
+    def _at(cls, url: str, given: Any) -> Sdk:
+        return cls(DliClient.new_builder().with_credentials(given).with_endpoints([url]).build())
 
-def _sdk(url: str, given: Any) -> Any:
-    return DliClient.new_builder().with_credentials(given).with_endpoints([url]).build()
+    def __call__(self, operation: str, body: Mapping[str, Any] | None = None, **parameters: Any) -> Any:
+        """The SDK's answer, e.g. of ``sdk("show_flink_job", job_id=7)``."""
+        request = getattr(model, "".join(word.title() for word in operation.split("_")) + "Request")
+        if body is not None:
+            parameters["body"] = getattr(model, request.openapi_types["body"])(**body)
+        return getattr(self.client, operation)(request(**parameters))
+
+    def refused(
+        self, status: int, code: str, operation: str, body: Mapping[str, Any] | None = None, **parameters: Any
+    ) -> str:
+        """The message of a call that must fail so, with a request id."""
+        with pytest.raises(ClientRequestException) as caught:
+            self(operation, body, **parameters)
+        error = caught.value
+        assert (error.status_code, error.error_code) == (status, code), error
+        assert re.fullmatch("[0-9a-f]{32}", error.request_id), error
+        assert error.error_msg
+        return str(error.error_msg)
 
 
 OK_CODES = {"GET": (200,), "POST": (200, 201, 202), "PUT": (200, 201, 202), "DELETE": (200, 202, 204)}

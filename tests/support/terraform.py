@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tests.support.clients import GoClient, ProviderError
+from tests.support.server import wait_until
 
 
 def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,13 +29,12 @@ def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
 class FlinkJarJob:
     """``huaweicloud_dli_flinkjar_job``: ``config`` is what the user wrote, ``state`` what Terraform has read.
 
-    ``between`` is done before each look at a job that one waits for: a stand lets its reconciler go on, a real server
-    needs nothing. It is told how often was looked.
+    ``between`` is done between two looks at a job that one waits for: a stand lets its reconciler go on.
     """
 
     go: GoClient
     config: dict[str, Any]
-    between: Callable[[int], None] = lambda _: None
+    between: Callable[[], None] = lambda: None
     job_id: int = 0
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -171,11 +171,15 @@ class FlinkJarJob:
         self._wait(("job_init", "job_submitting"), ("job_running", "job_finish"))
 
     def _wait(self, pending: tuple[str, ...], target: tuple[str, ...]) -> None:
-        looks = 0
-        while (status := self._show())["status"] not in target:
-            assert status["status"] in pending, f"unexpected state {status['status']}: {status['status_desc']}"
-            looks += 1
-            self.between(looks)
+        def reached() -> bool:
+            detail = self._show()
+            if detail["status"] in target:
+                return True
+            assert detail["status"] in pending, f"unexpected state {detail['status']}: {detail['status_desc']}"
+            self.between()
+            return False
+
+        wait_until(f"the job is {target}", reached)
 
     def _tag(self, action: str, tags: Mapping[str, str]) -> None:
         if tags:
