@@ -28,7 +28,7 @@ class Scheduler:
         with self._lock:
             unsizable: dict[int, str] = {}
             ledger = self._queues.ledger(lambda job: self._measure(job, unsizable))
-            admission = admit(ledger.queues, self._memory_mb(), ledger.holding, ledger.waiting)
+            admission = admit(ledger.queues, self._memory_mb(), ledger.holding, ledger.waiting, ledger.pools)
             self._reasons = {**admission.waiting, **unsizable}
             return tuple(claim.job_id for claim in admission.granted if self._queues.grant(claim))
 

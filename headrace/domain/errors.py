@@ -7,6 +7,7 @@
     │   ├── BadField               a field of the request is wrong (names field, value and remedy)
     │   ├── MalformedBody          the request's body is not JSON of the expected shape
     │   ├── BodyTooLarge           the request's body is over the limit
+    │   ├── BodyTooSlow            the request's body did not come in time
     │   ├── NotSupported           DLI has it, Headrace does not (yet): see docs/compatibility.md
     │   ├── NameTaken              another job, queue or package of the project has this name
     │   ├── WrongState             the job's state does not allow the operation
@@ -15,6 +16,10 @@
     │   ├── JobNotFound
     │   ├── QueueNotFound
     │   ├── QueueInUse
+    │   ├── PoolNotFound
+    │   ├── PoolInUse              the pool has queues, or its jobs hold more CUs than it shall have
+    │   ├── TaskNotFound           no connection test of this number
+    │   ├── QuotaExceeded          the project may not have so many
     │   ├── VariableTaken          another global variable of the project has this name
     │   ├── VariableNotFound
     │   ├── BadBundle              a file of exported jobs is not one, or is too large
@@ -54,7 +59,10 @@ class BadField(Refused):
     """A field is wrong: ``BadField("resume_max_num", 0, "must be -1 (no limit) or greater than 0")``."""
 
     def __init__(self, field: str, value: object, remedy: str) -> None:
-        shown = repr(value)
+        try:
+            shown = repr(value)
+        except RecursionError:
+            shown = f"{type(value).__name__} of many levels"
         if len(shown) > 80:
             shown = shown[:77] + "..."
         super().__init__(f"{field}={shown}: {remedy}")
@@ -67,6 +75,10 @@ class MalformedBody(Refused):
 
 class BodyTooLarge(Refused):
     """The request's body is over the limit."""
+
+
+class BodyTooSlow(Refused):
+    """The request's body did not come in time; nothing was stored."""
 
 
 class NotSupported(Refused):
@@ -120,6 +132,27 @@ class VariableNotFound(Refused):
 
 class BadBundle(Refused):
     """A file of exported jobs is not one, or is too large."""
+
+
+class PoolNotFound(Refused):
+    """No such elastic resource pool in this project."""
+
+    @classmethod
+    def of(cls, name: str) -> PoolNotFound:
+        """The pool of this name is missing."""
+        return cls(f"There is no elastic resource pool named {name[:128]}. Create it first, or correct its name.")
+
+
+class PoolInUse(Refused):
+    """The pool has queues, or its jobs hold more CUs than it shall have."""
+
+
+class TaskNotFound(Refused):
+    """No connection test of this number on this queue, or one of before the server's last start."""
+
+
+class QuotaExceeded(Refused):
+    """The project may not have so many: the setting ``quotas``."""
 
 
 class PackageNotFound(Refused):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from headrace.domain.errors import NameTaken, QueueInUse, QueueNotFound
+from headrace.domain.errors import BadField, NameTaken, NotSupported, QueueInUse, QueueNotFound
 from headrace.domain.job import LIVE, Goal, Job, Phase
-from headrace.domain.queue import Claim
-from headrace.store import codec
+from headrace.domain.pools import Policy
+from headrace.domain.queue import Claim, Pool
+from headrace.domain.sizing import MILLI, cus
+from headrace.store import codec, pooling, quotas
 from headrace.store.audit import Trace, record
 from headrace.store.database import Database
 from headrace.store.privileges import forget
@@ -21,7 +23,13 @@ from headrace.store.schema import grants, jobs, queues
 
 @dataclass(frozen=True)
 class Queue:
-    """A dedicated pool of CUs; capacities in thousandths of a CU. ``details`` are DLI fields that are only kept."""
+    """A dedicated number of CUs, or a share of a pool's; capacities in thousandths of a CU.
+
+    Attributes:
+        cu_milli: all that its jobs may ever hold; in a pool, what is kept for the pool's other queues is left out.
+        details: DLI fields that are only kept; in a pool, its policies too.
+        pool_name: "" = it is in no pool.
+    """
 
     id: int
     project_id: str
@@ -33,15 +41,86 @@ class Queue:
     description: str = ""
     used_milli: int = 0
     details: dict[str, Any] = field(default_factory=dict)
+    pool_name: str = ""
+
+    @property
+    def cu_count(self) -> int:
+        """CUs that it was made with, or scaled to; in a pool its policies say what it may take."""
+        return int(self.details[pooling.OWN_CUS]) if self.pool_name else self.cu_milli // MILLI
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """Its share of the pool, () if it is in none."""
+        return pooling.policies_of(self.details) if self.pool_name else ()
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Who holds what and who waits; claims name their queue by its id, as text."""
+    """Who holds what and who waits; claims and pools name a queue by its id, as text."""
 
     queues: dict[str, int]
     holding: tuple[Claim, ...]
     waiting: tuple[Claim, ...]
+    pools: tuple[Pool, ...] = ()
+
+
+def rows(connection: Connection, project_id: str) -> list[Queue]:
+    """All queues of the project, by name."""
+    used = select(func.coalesce(func.sum(grants.c.cu_milli), 0)).where(grants.c.queue_id == queues.c.id)
+    query = select(queues, used.scalar_subquery().label("used_milli")).where(queues.c.project_id == project_id)
+    found = [
+        Queue(
+            id=row.id,
+            project_id=row.project_id,
+            name=row.name,
+            queue_type=row.queue_type,
+            cu_milli=row.cu_milli,
+            owner=row.owner,
+            created_ms=row.created_ms,
+            description=row.description,
+            used_milli=row.used_milli,
+            details=row.details,
+            pool_name=row.pool_name,
+        )
+        for row in connection.execute(query.order_by(queues.c.name))
+    ]
+    shared = {queue: pool for pool in pooling.shared(connection, project_id) for queue in pool.least}
+    for place, queue in enumerate(found):
+        pool = shared.get(str(queue.id))
+        if pool is not None:
+            found[place] = replace(queue, cu_milli=min(queue.cu_milli, pool.most(str(queue.id))))
+    return found
+
+
+def find(connection: Connection, project_id: str, name: str) -> Queue:
+    """The queue; names are case-insensitive, as in DLI; raises QueueNotFound."""
+    for queue in rows(connection, project_id):
+        if queue.name == name.lower():
+            return queue
+    raise QueueNotFound(f"There is no queue named {name}. Create it first, or choose another queue.")
+
+
+def add(connection: Connection, queue: Queue, limits: Mapping[str, int], trace: Trace | None) -> None:
+    """Inserts the queue; ``queue.id`` is ignored; raises NameTaken, QuotaExceeded."""
+    taken = select(queues.c.id).where(queues.c.project_id == queue.project_id, queues.c.name == queue.name)
+    if connection.execute(taken).one_or_none() is not None:
+        raise NameTaken(f"queue_name={queue.name!r}: a queue of this name exists already.")
+    connection.execute(
+        insert(queues).values(
+            project_id=queue.project_id,
+            name=queue.name,
+            queue_type=queue.queue_type,
+            cu_milli=queue.cu_milli,
+            owner=queue.owner,
+            created_ms=queue.created_ms,
+            description=queue.description,
+            details=queue.details,
+            pool_name=queue.pool_name,
+        )
+    )
+    kinds = ("QUEUE",) if queue.pool_name else ("QUEUE", "CU")  # the pool's CUs count already
+    quotas.check(connection, queue.project_id, limits, *kinds)
+    record(connection, trace.of("queue", queue.name, queue.name) if trace else None)
 
 
 class QueueStore:
@@ -50,50 +129,21 @@ class QueueStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def create(self, queue: Queue, *, trace: Trace | None = None) -> Queue:
-        """A new queue; ``queue.id`` is ignored.
+    def create(self, queue: Queue, *, limits: Mapping[str, int] | None = None, trace: Trace | None = None) -> Queue:
+        """A new queue outside any pool; ``queue.id`` is ignored.
 
         Raises:
             NameTaken: the project has a queue of this name.
+            QuotaExceeded: ``limits`` allow no more queues or CUs.
         """
-        values = {
-            "project_id": queue.project_id,
-            "name": queue.name,
-            "queue_type": queue.queue_type,
-            "cu_milli": queue.cu_milli,
-            "owner": queue.owner,
-            "created_ms": queue.created_ms,
-            "description": queue.description,
-            "details": queue.details,
-        }
-        try:
-            with self._db.write() as connection:
-                connection.execute(insert(queues).values(values))
-                record(connection, trace.of("queue", queue.name, queue.name) if trace else None)
-        except IntegrityError as error:
-            raise NameTaken(f"queue_name={queue.name!r}: a queue of this name exists already.") from error
-        return self.find(queue.project_id, queue.name)
+        with self._db.write() as connection:
+            add(connection, queue, limits or {}, trace)
+            return find(connection, queue.project_id, queue.name)
 
     def of_project(self, project_id: str) -> list[Queue]:
         """All queues of the project, by name."""
-        used = select(func.coalesce(func.sum(grants.c.cu_milli), 0)).where(grants.c.queue_id == queues.c.id)
-        query = select(queues, used.scalar_subquery().label("used_milli")).where(queues.c.project_id == project_id)
         with self._db.read() as connection:
-            return [
-                Queue(
-                    id=row.id,
-                    project_id=row.project_id,
-                    name=row.name,
-                    queue_type=row.queue_type,
-                    cu_milli=row.cu_milli,
-                    owner=row.owner,
-                    created_ms=row.created_ms,
-                    description=row.description,
-                    used_milli=row.used_milli,
-                    details=row.details,
-                )
-                for row in connection.execute(query.order_by(queues.c.name))
-            ]
+            return rows(connection, project_id)
 
     def find(self, project_id: str, name: str) -> Queue:
         """The queue; names are case-insensitive, as in DLI.
@@ -101,10 +151,78 @@ class QueueStore:
         Raises:
             QueueNotFound: no such queue in the project.
         """
-        for queue in self.of_project(project_id):
-            if queue.name == name.lower():
-                return queue
-        raise QueueNotFound(f"There is no queue named {name}. Create it first, or choose another queue.")
+        with self._db.read() as connection:
+            return find(connection, project_id, name)
+
+    def scale(
+        self,
+        project_id: str,
+        name: str,
+        more: int,
+        *,
+        bounds: range,
+        limits: Mapping[str, int] | None = None,
+        trace: Trace | None = None,
+    ) -> Queue:
+        """Gives a queue ``more`` whole CUs, or takes them if it is negative; never below what its jobs hold.
+
+        Args:
+            project_id: of the queue.
+            name: of the queue.
+            more: CUs to add.
+            bounds: CUs that a queue may have.
+            limits: the project's quotas.
+            trace: of who asks.
+
+        Raises:
+            QueueNotFound: no such queue.
+            NotSupported: it is in a pool.
+            BadField: it would have too many or too few.
+            QueueInUse: its jobs hold more.
+            QuotaExceeded: ``limits`` allow no more CUs.
+        """
+        with self._db.write() as connection:
+            queue = find(connection, project_id, name)
+            if queue.pool_name:
+                raise NotSupported(
+                    f"The queue {queue.name} is in the elastic resource pool {queue.pool_name}: it is not scaled by "
+                    "itself. Change its scaling policies, or the pool."
+                )
+            wanted = queue.cu_milli // MILLI + more
+            if wanted not in bounds:
+                raise BadField(
+                    "cu_count", abs(more), f"the queue would have {wanted} CUs; {bounds[0]} to {bounds[-1]} are allowed"
+                )
+            if wanted * MILLI < queue.used_milli:
+                raise QueueInUse(
+                    f"The jobs of the queue {queue.name} hold {cus(queue.used_milli)} CUs, so it cannot be scaled in "
+                    f"to {wanted}. Stop jobs first, or scale in by less."
+                )
+            connection.execute(update(queues).where(queues.c.id == queue.id).values(cu_milli=wanted * MILLI))
+            if more > 0:
+                quotas.check(connection, project_id, limits or {}, "CU")
+            record(connection, trace.of("queue", queue.name, queue.name) if trace else None)
+            return find(connection, project_id, name)
+
+    def keep(
+        self,
+        project_id: str,
+        name: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+        *,
+        trace: Trace | None = None,
+    ) -> None:
+        """Changes the details that are only kept; raises QueueNotFound, and what ``change`` raises."""
+        with self._db.write() as connection:
+            queue = find(connection, project_id, name)
+            details = change(dict(queue.details))
+            connection.execute(update(queues).where(queues.c.id == queue.id).values(details=details))
+            record(connection, trace.of("queue", queue.name, queue.name) if trace else None)
+
+    def usage(self, project_id: str) -> dict[str, int]:
+        """How much the project has of each kind that can have a quota."""
+        with self._db.read() as connection:
+            return quotas.used(connection, project_id)
 
     def delete(self, project_id: str, name: str, *, trace: Trace | None = None) -> None:
         """Deletes an unused queue.
@@ -127,7 +245,8 @@ class QueueStore:
                     f"The queue {queue.name} runs jobs ({listed}). Stop them first, or try again soon.",
                     passing=leaving == set(users),
                 )
-            connection.execute(delete(queues).where(queues.c.id == queue.id))
+            with pooling.scaling(connection, project_id, queue.pool_name, trace):
+                connection.execute(delete(queues).where(queues.c.id == queue.id))
             forget(connection, project_id, f"queues.{queue.name}")
             record(connection, trace.of("queue", queue.name, queue.name) if trace else None)
 
@@ -149,14 +268,15 @@ class QueueStore:
                 Claim(row.job_id, str(row.queue_id), row.cu_milli, row.memory_mb)
                 for row in connection.execute(select(grants))
             )
-            rows = connection.execute(waiting).all()
+            pools = tuple(pooling.shared(connection))
+            jobs_waiting = connection.execute(waiting).all()
         claims = []
-        for row in rows:
+        for row in jobs_waiting:
             job = codec.job_from_row(row)
             needed = measure(job)
             if needed is not None:
                 claims.append(Claim(job.id, str(row.queue_id), *needed, order=job.desired.requested_ms))
-        return Ledger(capacity, held, tuple(claims))
+        return Ledger(capacity, held, tuple(claims), pools)
 
     def grant(self, claim: Claim) -> bool:
         """Grants the claim to its job if that still waits; False if the database refuses it."""

@@ -259,3 +259,6 @@ pools = Table(
     UniqueConstraint("project_id", "name"),
     sqlite_autoincrement=True,
 )
+
+# Triggers of migration 0003 refuse grants over the pool's CUs, a pool smaller than its grants or deleted with queues in
+# it, and a queue in a pool that does not exist.

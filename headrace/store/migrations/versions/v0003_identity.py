@@ -14,6 +14,7 @@ def upgrade() -> None:
     _identity()
     _trail()
     _things()
+    _pool_rules()
 
 
 def _identity() -> None:
@@ -135,3 +136,53 @@ def _things() -> None:
     op.add_column("jobs", sa.Column("user_id", sa.String, nullable=False, server_default=""))
     op.add_column("jobs", sa.Column("savepoint_target", sa.String, nullable=False, server_default=""))
     op.add_column("jobs", sa.Column("variables", sa.JSON, nullable=False, server_default="[]"))
+
+
+def _pool_rules() -> None:
+    """What jobs hold of a pool's queues is never more than the pool has; a pool with queues stays."""
+    held = """(SELECT COALESCE(SUM(grants.cu_milli), 0) FROM grants JOIN queues AS mates ON mates.id = grants.queue_id
+               WHERE mates.project_id = {project} AND mates.pool_name = {pool} AND {other})"""
+    for verb in ("INSERT", "UPDATE"):
+        total = held.format(project="pools.project_id", pool="pools.name", other="grants.job_id <> NEW.job_id")
+        op.execute(
+            f"""
+            CREATE TRIGGER never_grant_more_than_the_pool_has_{verb.lower()} BEFORE {verb} ON grants
+            WHEN EXISTS (SELECT 1 FROM queues JOIN pools
+                         ON pools.project_id = queues.project_id AND pools.name = queues.pool_name
+                         WHERE queues.id = NEW.queue_id AND {total} + NEW.cu_milli > pools.max_cu * 1000)
+            BEGIN SELECT RAISE(ABORT, 'more CUs granted than the pool has'); END
+            """
+        )
+        op.execute(
+            f"""
+            CREATE TRIGGER a_queue_is_in_a_pool_that_exists_{verb.lower()} BEFORE {verb} ON queues
+            WHEN NEW.pool_name <> '' AND NOT EXISTS (
+                SELECT 1 FROM pools WHERE pools.project_id = NEW.project_id AND pools.name = NEW.pool_name)
+            BEGIN SELECT RAISE(ABORT, 'there is no such pool'); END
+            """
+        )
+    mine = "(SELECT COALESCE(SUM(cu_milli), 0) FROM grants WHERE queue_id = NEW.id)"
+    total = held.format(project="NEW.project_id", pool="NEW.pool_name", other="mates.id <> NEW.id")
+    op.execute(
+        f"""
+        CREATE TRIGGER a_queue_never_overfills_the_pool_it_joins BEFORE UPDATE OF pool_name ON queues
+        WHEN NEW.pool_name <> '' AND {mine} + {total} > (
+            SELECT max_cu * 1000 FROM pools WHERE project_id = NEW.project_id AND name = NEW.pool_name)
+        BEGIN SELECT RAISE(ABORT, 'more CUs granted than the pool has'); END
+        """
+    )
+    total = held.format(project="NEW.project_id", pool="NEW.name", other="1")
+    op.execute(
+        f"""
+        CREATE TRIGGER never_shrink_a_pool_below_its_grants BEFORE UPDATE OF max_cu ON pools
+        WHEN NEW.max_cu * 1000 < {total}
+        BEGIN SELECT RAISE(ABORT, 'more CUs granted than the pool has'); END
+        """
+    )
+    op.execute(
+        """
+        CREATE TRIGGER a_pool_with_queues_stays BEFORE DELETE ON pools
+        WHEN EXISTS (SELECT 1 FROM queues WHERE project_id = OLD.project_id AND pool_name = OLD.name)
+        BEGIN SELECT RAISE(ABORT, 'the pool has queues'); END
+        """
+    )
