@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.api.access import Access, needs
 from headrace.api.answers import Answer, answers
-from headrace.api.services import Parts
+from headrace.api.services import Parts, Services
 from headrace.domain.rights import JobRight, Standing
 from headrace.store.audit import AuditFilter, Trace
 
-router = APIRouter(prefix="/headrace/v1/{project_id}")
+router = APIRouter()
 
 MAX_MS = 2**53
 
@@ -58,11 +58,35 @@ class TrailAnswer(Answer):
     traces: Annotated[list[Line], Field(description="This page of them.")]
 
 
-@router.get("/audit", **answers(TrailAnswer))
+@router.get("/headrace/v1/{project_id}/audit", **answers(TrailAnswer))
 def trail(
     query: Annotated[TrailQuery, Query()], access: Annotated[Access, needs(Standing.ADMIN)], parts: Parts
 ) -> dict[str, Any]:
     """The project's trail, for its administrators."""
+    return _page(access.project_id, query, parts)
+
+
+@router.get("/headrace/v1/audit", **answers(TrailAnswer))
+def server_trail(
+    query: Annotated[TrailQuery, Query()], access: Annotated[Access, needs(Standing.SYSTEM_ADMIN)], parts: Parts
+) -> dict[str, Any]:
+    """What was done to users, projects and keys, which belong to no project; for administrators of the server."""
+    del access
+    return _page("", query, parts)
+
+
+@router.get("/headrace/v1/{project_id}/jobs/{job_id}/audit", **answers(TrailAnswer))
+def job_trail(
+    job_id: int, query: Annotated[Window, Query()], access: Annotated[Access, needs(JobRight.GET)], parts: Parts
+) -> dict[str, Any]:
+    """What was done to one job, for whoever may read it."""
+    job = access.job(job_id)
+    wanted = AuditFilter(resource_type="job", resource_id=str(job.id))
+    total, found = parts.audit.search(access.project_id, wanted, limit=query.limit, offset=query.offset)
+    return {"count": total, "traces": [_shown(line) for line in found]}
+
+
+def _page(project_id: str, query: TrailQuery, parts: Services) -> dict[str, Any]:
     wanted = AuditFilter(
         user_name=query.user_name,
         trace_name=query.trace_name,
@@ -71,18 +95,7 @@ def trail(
         from_ms=query.from_ms,
         to_ms=query.to_ms,
     )
-    total, found = parts.audit.search(access.project_id, wanted, limit=query.limit, offset=query.offset)
-    return {"count": total, "traces": [_shown(line) for line in found]}
-
-
-@router.get("/jobs/{job_id}/audit", **answers(TrailAnswer))
-def job_trail(
-    job_id: int, query: Annotated[Window, Query()], access: Annotated[Access, needs(JobRight.GET)], parts: Parts
-) -> dict[str, Any]:
-    """What was done to one job, for whoever may read it."""
-    job = access.job(job_id)
-    wanted = AuditFilter(resource_type="job", resource_id=str(job.id))
-    total, found = parts.audit.search(access.project_id, wanted, limit=query.limit, offset=query.offset)
+    total, found = parts.audit.search(project_id, wanted, limit=query.limit, offset=query.offset)
     return {"count": total, "traces": [_shown(line) for line in found]}
 
 

@@ -19,6 +19,7 @@ from headrace.api.services import Parts, Services
 from headrace.api.wire import Text, Wire
 from headrace.domain.errors import BadField, IdentityNotFound, NotAuthorised
 from headrace.domain.rights import Standing
+from headrace.identity.founding import USER_NAME
 from headrace.identity.passwords import LEAST, MOST, check_password
 from headrace.store.identity import User
 
@@ -28,7 +29,7 @@ Password = Annotated[Text, Field(min_length=LEAST, max_length=MOST, description=
 UserName = Annotated[
     Text,
     Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$",
+        pattern=USER_NAME,
         description="Letters, digits and . _ @ -; never used twice, not even after a deletion.",
         examples=["ada"],
     ),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
 
-from headrace.cli import audit, demo, doctor, engines, objects, serve
+from headrace.cli import audit, demo, doctor, engines, objects, serve, users
 from headrace.cli.client import ApiError
 from headrace.domain.errors import HeadraceError
 
@@ -27,6 +27,9 @@ app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
 app.add_typer(engines.app, name="engines", help="Installed Flink versions: list, install, verify, remove.")
 app.add_typer(objects.app, name="objects", help="Objects in the server's buckets: put, get, ls.")
+app.add_typer(users.users, name="users", help="Users of the server: add, list, password, enable, disable, delete.")
+app.add_typer(users.keys, name="keys", help="Access keys: add, list, remove.")
+app.add_typer(users.projects, name="projects", help="Projects and their members: add, list, members.")
 
 
 def main() -> None:

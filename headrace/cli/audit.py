@@ -20,6 +20,10 @@ def audit(
     user: Annotated[str | None, typer.Option(help="Only what this user did.")] = None,
     trace: Annotated[str | None, typer.Option(help="Only this, e.g. submitStreamJobs.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most lines, from the newest.")] = 50,
+    *,
+    server: Annotated[
+        bool, typer.Option("--server", help="What was done to users, projects and keys; for its administrators.")
+    ] = False,
 ) -> None:
     """Show who did what to which job, queue or package, the newest first."""
     query: dict[str, Any] = {"limit": limit, "user_name": user, "trace_name": trace}
@@ -27,7 +31,7 @@ def audit(
         query |= {"resource_type": "job", "resource_id": str(job)}
     client = ApiClient.of_home(load_settings(home).home)
     given = {name: value for name, value in query.items() if value is not None}
-    answer = client.call("GET", "/headrace/v1/{p}/audit", query=given)
+    answer = client.call("GET", "/headrace/v1/audit" if server else "/headrace/v1/{p}/audit", query=given)
     table = Table("time (UTC)", "user", "did", "to", "name", "from", box=None)
     for line in answer["traces"]:
         at = datetime.fromtimestamp(line["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

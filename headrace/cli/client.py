@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,25 +33,52 @@ class ApiClient:
     """Calls one server in the name of one key pair."""
 
     def __init__(self, url: str, project_id: str, access_key: str, secret_key: str) -> None:
+        """``project_id`` "" = the only one that the key's user has."""
         self.url = url
-        self.project_id = project_id
-        self._access_key = access_key
+        self.access_key = access_key
+        self._project_id = project_id
         self._secret_key = secret_key
         self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=120))
 
     @classmethod
     def of_home(cls, home: Path) -> ApiClient:
-        """The administrator's client of the server that serves this home.
+        """The client of the server that serves this home, or of ``HEADRACE_URL``.
+
+        Its keys are HEADRACE_ACCESS_KEY and HEADRACE_SECRET_KEY, else those that ``server.json`` tells; its project
+        is HEADRACE_PROJECT_ID, else the user's only one.
 
         Raises:
-            ApiError: no server does.
+            ApiError: no server serves the home, or there are no keys.
         """
-        path = home.expanduser() / "server.json"
-        pid = Home(home).holder()
-        if pid is None or not path.exists():
-            raise ApiError(0, "", f"No server serves the home {home}. Start it: headrace serve --home {home}")
-        data = json.loads(path.read_text())
-        return cls(data["url"], data["project_id"], data["access_key"], data["secret_key"])
+        access_key, secret_key, url = (
+            os.environ.get(f"HEADRACE_{name}", "") for name in ("ACCESS_KEY", "SECRET_KEY", "URL")
+        )
+        told = {"url": url} if url else _server_file(home)
+        if bool(access_key) != bool(secret_key):
+            raise ApiError(0, "", "Set both HEADRACE_ACCESS_KEY and HEADRACE_SECRET_KEY, or neither.")
+        project_id = os.environ.get("HEADRACE_PROJECT_ID", "")
+        if access_key:
+            return cls(told["url"].rstrip("/"), project_id, access_key, secret_key)
+        if "access_key" not in told:
+            raise ApiError(
+                0, "", f"{told['url']} tells nobody its keys: set HEADRACE_ACCESS_KEY and HEADRACE_SECRET_KEY to yours."
+            )
+        return cls(told["url"], project_id or told["project_id"], told["access_key"], told["secret_key"])
+
+    @property
+    def project_id(self) -> str:
+        """The project that ``{p}`` stands for.
+
+        Raises:
+            ApiError: none was named, and the user has several or none.
+        """
+        if not self._project_id:
+            projects = self.call("GET", "/v3/auth/projects")["projects"]
+            if len(projects) != 1:
+                names = ", ".join(f"{project['id']} ({project['name']})" for project in projects) or "there is none"
+                raise ApiError(0, "", f"Set HEADRACE_PROJECT_ID to one of your projects: {names}.")
+            self._project_id = str(projects[0]["id"])
+        return self._project_id
 
     def call(self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None) -> Any:
         """The parsed answer. ``{p}`` in ``path`` stands for the project id.
@@ -86,7 +114,7 @@ class ApiClient:
         yield from response.stream(CHUNK)
 
     def _target(self, path: str, query: Mapping[str, object] | None = None) -> str:
-        target = path.replace("{p}", self.project_id)
+        target = path.replace("{p}", self.project_id) if "{p}" in path else path
         return f"{target}?{urlencode({k: str(v) for k, v in query.items()})}" if query else target
 
     def _send(self, method: str, target: str, body: Any, content_type: str, *, stream: bool = False) -> Any:
@@ -104,7 +132,7 @@ class ApiClient:
         request = signing.SignedRequest(
             method=method, path=path, query=query, headers=tuple(headers), body_hash=body_hash
         )
-        authorization = signing.sign(request, self._access_key, self._secret_key)
+        authorization = signing.sign(request, self.access_key, self._secret_key)
         try:
             return self._pool.request(
                 method,
@@ -126,6 +154,14 @@ class ApiClient:
             answer = {}
         first = answer[0] if isinstance(answer, list) and answer else answer
         raise ApiError(status, first.get("error_code", ""), first.get("error_msg", f"HTTP {status}"))
+
+
+def _server_file(home: Path) -> dict[str, str]:
+    path = home.expanduser() / "server.json"
+    pid = Home(home).holder()
+    if pid is None or not path.exists():
+        raise ApiError(0, "", f"No server serves the home {home}. Start it: headrace serve --home {home}")
+    return dict(json.loads(path.read_text()))
 
 
 def _object(bucket: str, key: str) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import logging
 import os
 import signal
+import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headrace.domain.errors import HomeUnusable
 from headrace.home import Home
 from headrace.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from headrace.identity.founding import Founded
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Folder with all state of the server.")]
 
@@ -23,6 +28,12 @@ def serve(
     home: HomeOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    init_admin: Annotated[
+        str | None,
+        typer.Option(
+            help="First start of a shared installation: make this administrator, and tell the keys this once."
+        ),
+    ] = None,
     *,
     insecure_bind: Annotated[
         bool, typer.Option("--insecure-bind", help="Allow to listen beyond this machine without TLS.")
@@ -37,9 +48,21 @@ def serve(
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
     def ready(url: str) -> None:
-        typer.echo(f"Headrace serves {url}\nKeys: {Home(settings.home).server_file}")
+        file = Home(settings.home).server_file
+        published = "access_key" in json.loads(file.read_text())
+        typer.echo(f"Headrace serves {url}" + (f"\nKeys: {file}" if published else ""))
 
-    main.serve(settings, ready)
+    def founded(told: Founded) -> None:
+        typer.echo(
+            f"Administrator {told.user_name}. This is told once, and kept nowhere: write it down.\n"
+            f"  project id  {told.project_id}\n"
+            f"  access key  {told.access_key}\n"
+            f"  secret key  {told.secret_key}\n"
+            f"  password    {told.password}"
+        )
+        sys.stdout.flush()
+
+    main.serve(settings, ready, init_admin, founded)
 
 
 def down(

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from headrace.domain.errors import IdentityNotFound, NotAuthenticated, NotSupported
 from headrace.domain.rights import Principal
 from headrace.identity.directory import token_hash
-from headrace.identity.founding import Identity, new_access_key, new_id, new_secret_key
+from headrace.identity.founding import Identity
+from headrace.identity.generated import new_access_key, new_id, new_secret_key
 from headrace.identity.passwords import Attempts, check_password
 from headrace.settings import Settings
 from headrace.store.audit import Trace

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-import string
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from headrace.domain.errors import HomeUnusable
+from headrace.domain.errors import BadField, HomeUnusable
 from headrace.home import Credentials, Home
 from headrace.identity.directory import Directory, TokenSource
+from headrace.identity.generated import new_access_key, new_id, new_password, new_secret_key
 from headrace.identity.passwords import Passwords
 from headrace.identity.vault import Vault, open_vault
 from headrace.settings import Settings
@@ -17,6 +17,7 @@ from headrace.store.database import Database
 from headrace.store.identity import IdentityStore, Project, User
 from headrace.store.keys import AccessKey, KeyStore
 
+USER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
 ADMINISTRATOR = "admin"
 """Name of a laptop's only user."""
 
@@ -80,12 +81,15 @@ def open_identity(
 
     Raises:
         HomeUnusable: the key file is not that of the database; or ``init_admin`` was given and there are users.
+        BadField: ``init_admin`` is no name of a user.
     """
     users, keys = IdentityStore(database), KeyStore(database)
     vault = open_vault(settings.key_file or home.key_file, keys.sealed())
     passwords = Passwords()
     directory = Directory(users, keys, vault, now_ms, external)
     identity = Identity(users, keys, vault, directory, passwords)
+    if init_admin is not None and re.fullmatch(USER_NAME, init_admin) is None:
+        raise BadField("--init-admin", init_admin, "must be 1 to 64 letters, digits and . _ @ -")
     older = home.old_credentials()
     if init_admin is not None and (older is not None or not users.is_empty):
         raise HomeUnusable(
@@ -116,23 +120,3 @@ def _found(identity: Identity, pair: Credentials, project_name: str, password: s
         created_ms=now_ms,
     )
     identity.users.found(project, user, identity.passwords.hash(password) if password else "", key)
-
-
-def new_id() -> str:
-    """Of a project or user: 32 hex digits."""
-    return secrets.token_hex(16)
-
-
-def new_access_key() -> str:
-    """20 characters, as Huawei Cloud's are."""
-    return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(20))
-
-
-def new_secret_key() -> str:
-    """40 characters, 238 random bits."""
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(40))
-
-
-def new_password() -> str:
-    """20 characters, 119 random bits."""
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(20))

@@ -82,6 +82,7 @@ def privilege_change(things: Things) -> Any:
 
 RECIPES: dict[str, Recipe] = {
     "GET /healthz": Recipe(),
+    "GET /openapi.json": Recipe(),
     f"POST {STREAMING}/flink-jobs": Recipe(lambda t: {"name": f"new-{t.job_name}", "entrypoint": "obs://b/app.jar"}),
     f"PUT {STREAMING}/flink-jobs/{{job_id}}": Recipe(lambda _: {"desc": "changed"}),
     f"GET {STREAMING}/jobs": Recipe(),
@@ -164,6 +165,7 @@ SYSTEM_ROLES = "/v3/system/users/{user_id}/roles"
 
 RECIPES |= {
     "GET /": Recipe(ok=300),
+    "GET /headrace/v1/audit": Recipe(),
     "GET /v3": Recipe(),
     "GET /v3/": Recipe(),
     "POST /v3/auth/tokens": Recipe(password, ok=201),
