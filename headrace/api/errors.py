@@ -89,7 +89,7 @@ def _told(error: Exception) -> tuple[int, dict[str, str], Mapping[str, str] | No
         case HeadraceError():
             return row(error)[0], error_body(error), None
         case RequestValidationError():
-            return _told(_bad_field(error.errors()))
+            return _told(bad_field(error.errors()))
         case HTTPException(status_code=404):
             return _told(RouteNotFound("There is no such path. See docs/compatibility.md for all routes."))
         case HTTPException(status_code=405):
@@ -120,7 +120,7 @@ _REMEDIES = {
 }
 
 
-def _bad_field(found: Sequence[Mapping[str, Any]]) -> HeadraceError:
+def bad_field(found: Sequence[Mapping[str, Any]]) -> HeadraceError:
     """The first thing that is wrong, as Headrace says it."""
     first = found[0]
     if first["type"] == "json_invalid":

@@ -19,6 +19,12 @@ SENTENCES: Mapping[str, str] = {
     "The request for stopping DLI jobs is successfully delivered.": "停止作业请求下发成功。",
     "The job execution stream graph is successfully queried.": "查询作业执行计划成功。",
     "Monitoring information is successfully queried.": "查询作业监控信息成功。",
+    "The job is successfully exported.": "导出作业成功。",
+    "The job is successfully imported.": "导入作业成功。",
+    "Job successfully created": "作业创建成功",
+    "Job successfully overwritten": "作业覆盖成功",
+    "The job name already exists.": "作业名称已存在。",
+    "The job of this name is {0}. Stop it, and import again.": "同名作业的状态为{0}，请停止后重新导入。",
     "The following OBS bucket is authorized successfully, {0}.": "以下OBS桶授权成功,{0}。",
 }
 """Every fixed sentence that an answer can hold; a test compares it with the uses of ``told``."""

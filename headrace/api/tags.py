@@ -14,10 +14,19 @@ from starlette.responses import Response
 
 from headrace.api.access import Access, needs
 from headrace.api.answers import answers
+from headrace.api.fields import Text, Wire
 from headrace.api.services import Parts, Services
 from headrace.api.tags_answers import CountAnswer, FilterAnswer, ProjectTagsAnswer, TagsAnswer
-from headrace.api.wire import Tags, Text, Wire
-from headrace.domain.errors import BadField, JobNotFound, NotSupported, PackageNotFound, QueueNotFound, Refused
+from headrace.api.wire import Tags
+from headrace.domain.errors import (
+    BadField,
+    JobNotFound,
+    NotSupported,
+    PackageNotFound,
+    PoolNotFound,
+    QueueNotFound,
+    Refused,
+)
 from headrace.domain.rights import (
     JobRight,
     PackageRight,
@@ -55,7 +64,7 @@ TYPES: Mapping[str, Type] = {
         Kind.PACKAGE, PackageRight.UPDATE_RESOURCE, lambda found: package_thing(found.group, found.name, found.owner)
     ),
     "dli_elastic_resource_pool": Type(
-        Kind.POOL, Standing.ADMIN, lambda found: Thing((f"elastic_resource_pools.{found.name}",), found.owner)
+        Kind.POOL, Standing.ADMIN, lambda found: Thing((f"elastic_resource_pools.{found.name}",))
     ),
 }
 ABSENT = ("dli_enhanced_datasource", "dli_database")
@@ -240,18 +249,19 @@ def _type(name: str) -> Type:
 
 
 def _visible(parts: Services, access: Access, type_name: str) -> Iterable[Tagged]:
-    """All things of the type that are in the caller's lists."""
+    """All things of the type that are in the caller's lists; pools are in everybody's."""
     kind, _, thing = _type(type_name)
-    return (
-        found for found in parts.tags.of_project(kind, access.project_id) if access.may(Standing.SEES, thing(found))
-    )
+    for found in parts.tags.of_project(kind, access.project_id):
+        if kind is Kind.POOL or access.may(Standing.SEES, thing(found)):
+            yield found
 
 
 def _find(parts: Services, access: Access, type_name: str, resource_id: str) -> Tagged:
     """The thing, if it is in the caller's lists; names of queues and pools are never numbers, so both will do.
 
     Raises:
-        JobNotFound, QueueNotFound, PackageNotFound, BadField: it is not.
+        JobNotFound, QueueNotFound, PackageNotFound, PoolNotFound: it is not.
+        NotSupported, BadField: there is no such type.
     """
     kind = _type(type_name).kind
     for found in _visible(parts, access, type_name):
@@ -272,9 +282,7 @@ def _missing(kind: Kind, resource_id: str) -> Refused:
             group, _, name = resource_id.rpartition("/")
             return PackageNotFound.of(group, name)
         case Kind.POOL:
-            return QueueNotFound(
-                f"There is no elastic resource pool with the id or name {resource_id[:128]}. Check it."
-            )
+            return PoolNotFound.of(resource_id)
 
 
 def _id(thing: Tagged) -> str:

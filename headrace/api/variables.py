@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.api.access import Access, needs
-from headrace.api.answers import Answer, answers
+from headrace.api.answers import Answer, answers, link
+from headrace.api.fields import Text, Wire, shaped
 from headrace.api.services import Parts, Services
-from headrace.api.wire import Text, Wire
 from headrace.domain.errors import BadField, NotAuthorised, VariableNotFound
 from headrace.domain.rights import Standing, Thing
 from headrace.domain.variables import MAX_VALUE, NAME, NAME_RULE, is_name
@@ -23,17 +23,7 @@ from headrace.store.variables import Variable
 router = APIRouter()
 
 
-def _name(text: str) -> str:
-    if not is_name(text):
-        raise ValueError(NAME_RULE)
-    return text
-
-
-Name = Annotated[
-    Text,
-    AfterValidator(_name),
-    Field(description="Its name; " + NAME_RULE + ".", json_schema_extra={"pattern": f"^{NAME}$"}, examples=["topic"]),
-]
+Name = Annotated[Text, shaped(NAME, NAME_RULE), Field(description=f"Its name; {NAME_RULE}.", examples=["topic"])]
 Value = Annotated[
     str,
     Field(
@@ -93,19 +83,15 @@ class ListAnswer(Answer):
     global_vars: list[VariableFields]
 
 
-def _link(operation: str) -> dict[str, Any]:
-    named = {"project_id": "$request.path.project_id", "var_name": "$request.body#/var_name"}
-    return {"operationId": operation, "parameters": named}
+_NEW = {"var_name": "$request.body#/var_name"}
+AFTER_CREATE = {
+    "update": link("variables_update", _NEW, body={"var_value": "another"}),
+    "delete": link("variables_delete", _NEW),
+}
+"""What can be done with a new variable."""
 
 
-@router.post(
-    "/v1.0/{project_id}/variables",
-    operation_id="createGlobalVariable",
-    **answers(
-        DoneAnswer,
-        links={name: _link(f"{name}GlobalVariable") for name in ("update", "delete")},
-    ),
-)
+@router.post("/v1.0/{project_id}/variables", **answers(DoneAnswer, links=AFTER_CREATE))
 def create(
     body: CreateVariable, access: Annotated[Access, needs(Standing.MEMBER, trace="createGlobalVariable")], parts: Parts
 ) -> dict[str, Any]:
@@ -134,7 +120,7 @@ class Page(BaseModel):
     offset: Annotated[int, Field(ge=0, le=2**31 - 1, description="Variables to leave out, from the oldest.")] = 0
 
 
-@router.get("/v1.0/{project_id}/variables", operation_id="listGlobalVariables", **answers(ListAnswer))
+@router.get("/v1.0/{project_id}/variables", **answers(ListAnswer))
 def list_variables(
     page: Annotated[Page, Query()], access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts
 ) -> dict[str, Any]:
@@ -143,7 +129,7 @@ def list_variables(
     return {"is_success": True, "message": "", "count": total, "global_vars": [_shown(variable) for variable in found]}
 
 
-@router.put("/v1.0/{project_id}/variables/{var_name}", operation_id="updateGlobalVariable", **answers(DoneAnswer))
+@router.put("/v1.0/{project_id}/variables/{var_name}", **answers(DoneAnswer))
 def update(
     var_name: NameInPath,
     body: UpdateVariable,
@@ -157,7 +143,7 @@ def update(
     return {"is_success": True, "message": ""}
 
 
-@router.delete("/v1.0/{project_id}/variables/{var_name}", operation_id="deleteGlobalVariable", **answers(DoneAnswer))
+@router.delete("/v1.0/{project_id}/variables/{var_name}", **answers(DoneAnswer))
 def delete(
     var_name: NameInPath,
     access: Annotated[Access, needs(Standing.MEMBER, trace="deleteGlobalVariable")],

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 from headrace.domain.errors import BadField, BodyTooLarge, BucketNotFound, NameTaken, ObjectNotFound
@@ -100,6 +100,16 @@ class ObjectStore:
         self._refuse_folder(bucket, key)
         with _told(bucket, key):
             self._store(bucket).put(key, source)
+
+    def put_new(self, bucket: str, key: str, content: bytes) -> bool:
+        """Stores an object, whole or not at all; False if there is one of this key. Raises BucketNotFound, BadField."""
+        self._refuse_folder(bucket, key)
+        try:
+            with _told(bucket, key):
+                self._store(bucket).put(key, content, mode="create")
+        except FileExistsError:
+            return False
+        return True
 
     async def put_stream(self, bucket: str, key: str, chunks: AsyncIterator[bytes], max_bytes: int) -> int:
         """Stores what ``chunks`` yields, never all of it in memory; returns the size.
@@ -190,6 +200,8 @@ def _told(bucket: str, key: str) -> Iterator[None]:
     """Tells an operator what failed where; the folder's own errors name files only."""
     try:
         yield
+    except AlreadyExistsError as error:
+        raise FileExistsError(f"{ObjectRef(bucket, key)} exists") from error
     except BaseError as error:
         raise OSError(f"{ObjectRef(bucket, key)} could not be stored: {error}") from error
 

@@ -58,10 +58,11 @@ class AuditStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def note(self, trace: Trace) -> None:
-        """Writes a line of its own, of what changes no row."""
+    def note(self, *traces: Trace) -> None:
+        """Writes lines of their own, of what changes no row."""
         with self._db.write() as connection:
-            record(connection, trace)
+            for trace in traces:
+                record(connection, trace)
 
     def search(self, project_id: str, wanted: AuditFilter, *, limit: int, offset: int) -> tuple[int, list[Trace]]:
         """(number of all matches, one page of them), newest first."""

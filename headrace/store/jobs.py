@@ -48,6 +48,15 @@ class JobFilter:
     newest_first: bool = True
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A definition that comes from a file; ``over``: the job at rest that it replaces, None = a new job."""
+
+    spec: JobSpec
+    tags: tuple[tuple[str, str], ...] = ()
+    over: Job | None = None
+
+
 class JobStore:
     """The only place that writes jobs."""
 
@@ -68,33 +77,44 @@ class JobStore:
         Raises:
             NameTaken: the project has a job of this name.
         """
-        row = {
-            "project_id": owner.project_id,
-            "name": spec.name,
-            "queue_name": spec.queue_name,
-            "user_name": owner.user_name,
-            "user_id": owner.user_id,
-            "spec": codec.spec_to_json(spec),
-            "tags": [list(tag) for tag in tags],
-            **codec.desired_columns(Desired()),
-            **codec.record_columns(Record()),
-            "version": 1,
-            "created_ms": now_ms,
-            "updated_ms": now_ms,
-        }
         try:
             with self._db.write() as connection:
-                result = connection.execute(insert(jobs).values(row).returning(jobs.c.id))
-                job_id = int(result.scalar_one())
-                connection.execute(
-                    insert(job_history).values(
-                        job_id=job_id, at_ms=now_ms, attempt=0, phase=Phase.DRAFT, outcome=None, note=""
-                    )
-                )
+                job_id = _insert(connection, owner, spec, tags, now_ms)
                 audit.record(connection, trace.of("job", job_id, spec.name) if trace else None)
         except IntegrityError as error:
             raise _name_taken(spec.name) from error
         return self.get(job_id)
+
+    def bring_in(self, owner: Caller, drafts: Sequence[Draft], *, now_ms: int, trace: Trace | None = None) -> list[int]:
+        """Makes a new job of each draft, or puts it over one at rest, all or none; returns the jobs' ids.
+
+        A job that is put over is in DRAFT again; its attempts go on being counted and its savepoint stays. That is no
+        decision of the reconciler's, but nobody else writes to a job at rest that no request is waiting for.
+
+        Raises:
+            StaleJob: such a job was changed meanwhile, or a name was taken.
+        """
+        ids = []
+        try:
+            with self._db.write() as connection:
+                for draft in drafts:
+                    if draft.over is None:
+                        job_id = _insert(connection, owner, draft.spec, draft.tags, now_ms)
+                    else:
+                        job_id = draft.over.id
+                        _put_over(connection, draft.over, draft, now_ms)
+                    audit.record(connection, trace.of("job", job_id, draft.spec.name) if trace else None)
+                    ids.append(job_id)
+        except IntegrityError as error:
+            raise StaleJob("a job of one of these names has just been made") from error
+        return ids
+
+    def named(self, project_id: str, names: Sequence[str]) -> dict[str, Job]:
+        """The project's jobs of these names; those that are being deleted are gone already."""
+        there = (jobs.c.project_id == project_id) & (jobs.c.goal != Goal.DELETE) & (jobs.c.phase != Phase.DELETED)
+        with self._db.read() as connection:
+            rows = connection.execute(select(jobs).where(there, jobs.c.name.in_(names)))
+            return {row.name: codec.job_from_row(row) for row in rows}
 
     def get(self, job_id: int) -> Job:
         """The job, deleted ones included.
@@ -162,15 +182,9 @@ class JobStore:
             NameTaken: another job of the project has the new name.
             StaleJob: the job was changed meanwhile.
         """
-        values = {
-            "spec": codec.spec_to_json(spec),
-            "name": spec.name,
-            "queue_name": spec.queue_name,
-            "updated_ms": now_ms,
-        }
         try:
             with self._db.write() as connection:
-                _write(connection, job, values)
+                _write(connection, job, _definition(spec, now_ms))
                 audit.record(connection, trace.of("job", job.id, spec.name) if trace else None)
         except IntegrityError as error:
             raise _name_taken(spec.name) from error
@@ -218,16 +232,7 @@ class JobStore:
                 put_in = values_in(connection, job.project_id, references(job.spec))
                 values["variables"] = sorted(put_in.items())
             _write(connection, job, values)
-            connection.execute(
-                insert(job_history).values(
-                    job_id=job.id,
-                    at_ms=now_ms,
-                    attempt=record.attempt,
-                    phase=record.phase,
-                    outcome=record.outcome,
-                    note=record.note,
-                )
-            )
+            _note_phase(connection, job.id, record, now_ms)
             _keep_deployment(connection, job, record)
             if record.phase not in HOLDING and record.phase is not Phase.WAITING:
                 connection.execute(delete(grants).where(grants.c.job_id == job.id))
@@ -283,6 +288,61 @@ def _write(connection: Connection, job: Job, values: dict[str, Any]) -> None:
     guarded = update(jobs).where(jobs.c.id == job.id, jobs.c.version == job.version)
     if connection.execute(guarded.values(**values, version=job.version + 1)).rowcount != 1:
         raise StaleJob(f"job {job.id} is no longer at version {job.version}")
+
+
+def _insert(connection: Connection, owner: Caller, spec: JobSpec, tags: Sequence[tuple[str, str]], now_ms: int) -> int:
+    row = {
+        **_definition(spec, now_ms),
+        "project_id": owner.project_id,
+        "user_name": owner.user_name,
+        "user_id": owner.user_id,
+        "tags": [list(tag) for tag in tags],
+        **codec.desired_columns(Desired()),
+        **codec.record_columns(Record()),
+        "version": 1,
+        "created_ms": now_ms,
+    }
+    job_id = int(connection.execute(insert(jobs).values(row).returning(jobs.c.id)).scalar_one())
+    _note_phase(connection, job_id, Record(), now_ms)
+    return job_id
+
+
+def _put_over(connection: Connection, job: Job, draft: Draft, now_ms: int) -> None:
+    record = Record(
+        attempt=job.record.attempt, request_seen=job.desired.request_no, savepoint_path=job.record.savepoint_path
+    )
+    values = {
+        **_definition(draft.spec, now_ms),
+        "tags": [list(tag) for tag in draft.tags],
+        **codec.desired_columns(Desired(request_no=job.desired.request_no)),
+        **codec.record_columns(record),
+        "started_ms": None,
+        "ended_ms": None,
+        "variables": [],
+    }
+    _write(connection, job, values)
+    _note_phase(connection, job.id, record.evolve(note="Overwritten by an import."), now_ms)
+
+
+def _definition(spec: JobSpec, now_ms: int) -> dict[str, Any]:
+    return {
+        "spec": codec.spec_to_json(spec),
+        "name": spec.name,
+        "queue_name": spec.queue_name,
+        "updated_ms": now_ms,
+    }
+
+
+def _note_phase(connection: Connection, job_id: int, record: Record, now_ms: int) -> None:
+    row = {
+        "job_id": job_id,
+        "at_ms": now_ms,
+        "attempt": record.attempt,
+        "phase": record.phase,
+        "outcome": record.outcome,
+        "note": record.note,
+    }
+    connection.execute(insert(job_history).values(row))
 
 
 def _keep_deployment(connection: Connection, job: Job, record: Record) -> None:

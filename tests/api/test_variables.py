@@ -81,7 +81,16 @@ def test_wrong_bodies(bare: Stand, changes: dict[str, Any], field: str) -> None:
     assert names(bare) == []
 
 
-@pytest.mark.parametrize("value", ["secret" + "x" * 10_000, "secret\x00", "secret\x1b", "secret\ud800"])
+@pytest.mark.parametrize("value", ["x\x00", "x\ud800", 1, None])
+def test_values_that_are_no_text(bare: Stand, value: Any) -> None:
+    make(bare, "a")
+    for method, path, body in (("POST", VARIABLES, {"var_name": "b"}), ("PUT", f"{VARIABLES}/a", {})):
+        assert bare.refused(method, path, {**body, "var_value": value})[:2] == (400, "DLI.0001")
+    assert names(bare) == ["a"]
+    assert stored(bare, "a") == "v"
+
+
+@pytest.mark.parametrize("value", ["secret" + "x" * 10_000, "secret\x1b"])
 def test_a_wrong_value_is_not_shown(bare: Stand, value: str) -> None:
     status, code, message = bare.refused("POST", VARIABLES, {"var_name": "a", "var_value": value})
     assert (status, code) == (400, "DLI.0001")
@@ -109,7 +118,7 @@ def test_a_name_is_taken_once_in_a_project(bare: Stand) -> None:
     assert [found["var_value"] for found in bare.ok("GET", path, ak="OTHER")["global_vars"]] == ["other"]
 
 
-@pytest.mark.parametrize("name", ["b", "_a", "A", "a%00", "%2e%2e"])
+@pytest.mark.parametrize("name", ["b", "_a", "A", "a b", "%2e%2e"])
 def test_what_is_not_there(bare: Stand, name: str) -> None:
     make(bare, "a")
     for method, body in (("PUT", {"var_value": "w"}), ("DELETE", None)):
