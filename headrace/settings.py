@@ -15,6 +15,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from headrace.domain.quotas import LIMITED
+
 
 def _data_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "headrace"
@@ -88,6 +90,14 @@ class Settings(BaseSettings):
             "Needed behind a TLS proxy."
         ),
     ] = None
+    quotas: Annotated[
+        dict[str, Annotated[int, Field(ge=0)]],
+        Field(
+            description="How much each project may have, of CU, QUEUE, ELASTIC_RESOURCE_POOL and SL_PKG_RESOURCE "
+            '(packages), e.g. {"QUEUE": 20}; what is not named has no limit.'
+        ),
+    ] = {}
+
     region: Annotated[
         str,
         Field(description="Name of the region in the catalog, and of the project that is made at the first start."),
@@ -124,6 +134,15 @@ class Settings(BaseSettings):
             message = "must not have ':' in it: that separates the entries of a Java class path"
             raise ValueError(message)
         return path
+
+    @field_validator("quotas")
+    @classmethod
+    def _can_be_limited(cls, quotas: dict[str, int]) -> dict[str, int]:
+        for kind in quotas:
+            if kind not in LIMITED:
+                message = f"{kind} cannot be limited; {', '.join(LIMITED)} can"
+                raise ValueError(message)
+        return quotas
 
     @field_validator("region", "domain_name")
     @classmethod

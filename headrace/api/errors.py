@@ -38,6 +38,8 @@ TABLE: Mapping[type[HeadraceError], tuple[int, str]] = {
     errors.VariableNotFound: (400, "DLI.12004"),
     errors.BadBundle: (400, "DLI.0001"),
     errors.PackageNotFound: (400, "DLI.12002"),
+    errors.PackageAbsent: (404, "DLI.12002"),
+    errors.PackageInUse: (400, "DLI.0007"),
     errors.ObjectNotFound: (400, "DLI.12002"),
     errors.BucketNotFound: (400, "DLI.11016"),
     errors.BadJar: (400, "DLI.0001"),

@@ -26,6 +26,10 @@ SENTENCES: Mapping[str, str] = {
     "The job name already exists.": "作业名称已存在。",
     "The job of this name is {0}. Stop it, and import again.": "同名作业的状态为{0}，请停止后重新导入。",
     "The following OBS bucket is authorized successfully, {0}.": "以下OBS桶授权成功,{0}。",
+    "Restart success": "重启成功",
+    "check connectivity to address:{0} with port: {1} successfully": "地址{0}端口{1}的连通性测试请求发送成功",
+    "Get node connectivity status successfully for addressId:{0}": "查询地址{0}的连通性测试结果成功",
+    "Only the policy of 00:00 to 24:00 has an effect, the others are kept.": "仅00:00至24:00的策略生效，其他仅保存。",
 }
 """Every fixed sentence that an answer can hold; a test compares it with the uses of ``told``."""
 

@@ -24,6 +24,8 @@
     │   ├── VariableNotFound
     │   ├── BadBundle              a file of exported jobs is not one, or is too large
     │   ├── PackageNotFound
+    │   │   └── PackageAbsent      the same, of a package that was asked for by itself
+    │   ├── PackageInUse           a job names the package that would be dropped
     │   ├── ObjectNotFound         no such object in the bucket
     │   ├── BucketNotFound         no such bucket, or it is not authorised
     │   ├── BadJar                 the JAR is unreadable or lacks what the job needs
@@ -166,6 +168,14 @@ class PackageNotFound(Refused):
             f"invalid resource {shown}, cannot find resource {name}. Upload the package first, or name the file as "
             "obs://bucket/path."
         )
+
+
+class PackageAbsent(PackageNotFound):
+    """The package that was asked for by itself is missing: for Terraform only 404 means that it is gone."""
+
+
+class PackageInUse(Refused):
+    """A job names the package, which would be dropped with the rest of its group."""
 
 
 class ObjectNotFound(Refused):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
 
 from headrace.domain.errors import PackageNotFound
+from headrace.store import quotas
 from headrace.store.audit import Trace, record
 from headrace.store.database import Database
 from headrace.store.privileges import forget
@@ -35,19 +37,36 @@ class PackageStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def put(self, added: list[Package], *, trace: Trace | None = None) -> list[str]:
-        """Adds packages, all or none; one of the same project, group and name is replaced, its creator and creation time kept.
+    def put(
+        self,
+        added: list[Package],
+        *,
+        dropping: Callable[[Package], None] | None = None,
+        limits: Mapping[str, int] | None = None,
+        trace: Trace | None = None,
+    ) -> list[str]:
+        """Adds packages, all or none; one of the same project, group and name is replaced, but its creator and creation
+        time stay.
+
+        Args:
+            added: all of one project and group.
+            dropping: the rest of the group, if it is one, is dropped; called with each, may raise. None: it stays.
+            limits: the project's quotas.
+            trace: of who asks.
 
         Returns:
-            Keys of the contents that were replaced.
+            Keys of the contents that were replaced or dropped.
+
+        Raises:
+            QuotaExceeded: ``limits`` allow no more packages.
         """
-        replaced = []
+        gone = []
         with self._db.write() as connection:
             for package in added:
                 same = _is(package.project_id, package.group, package.name)
                 old = connection.execute(select(packages).where(same)).one_or_none()
                 if old is not None:
-                    replaced.append(old.object_key)
+                    gone.append(old.object_key)
                     connection.execute(delete(packages).where(same))
                 connection.execute(
                     insert(packages).values(
@@ -62,9 +81,47 @@ class PackageStore:
                         details=package.details,
                     )
                 )
-                shown = f"{package.group}/{package.name}" if package.group else package.name
-                record(connection, trace.of("package", shown, package.name) if trace else None)
-        return replaced
+                record(connection, _about(trace, package.group, package.name))
+            if dropping is not None and added[0].group:
+                gone += _drop_others(connection, added, dropping, trace)
+            quotas.check(connection, added[0].project_id, limits or {}, "SL_PKG_RESOURCE")
+        return gone
+
+    def give(
+        self,
+        project_id: str,
+        group: str,
+        name: str | None,
+        new_owner: str,
+        *,
+        giving: Callable[[Package], None] = lambda _: None,
+        trace: Trace | None = None,
+    ) -> None:
+        """Makes another user the creator of a package, or of all packages of a group.
+
+        Args:
+            project_id: of the packages.
+            group: "" = the package is in none.
+            name: None = all of the group.
+            new_owner: name of a user.
+            giving: called with each; may raise.
+            trace: of who asks.
+
+        Raises:
+            PackageNotFound: no such package, or nothing in the group.
+        """
+        where = [packages.c.project_id == project_id, packages.c.group_name == group]
+        if name is not None:
+            where.append(packages.c.name == name)
+        with self._db.write() as connection:
+            found = [_package(row) for row in connection.execute(select(packages).where(*where))]
+            if not found:
+                raise PackageNotFound.of(group, name or "*")
+            for package in found:
+                giving(package)
+            connection.execute(update(packages).where(*where).values(owner=new_owner))
+            for package in found:
+                record(connection, _about(trace, package.group, package.name))
 
     def of_project(self, project_id: str) -> list[Package]:
         """All packages of the project, by group and name."""
@@ -95,19 +152,47 @@ class PackageStore:
         Raises:
             PackageNotFound: no such package in the project.
         """
-        same = _is(project_id, group, name)
         with self._db.write() as connection:
-            key = connection.execute(delete(packages).where(same).returning(packages.c.object_key)).scalar_one_or_none()
-            if key is not None:
-                shown = f"{group}/{name}" if group else name
-                record(connection, trace.of("package", shown, name) if trace else None)
-                forget(connection, project_id, f"resources.{shown}")
-                mates = select(packages.c.id).where(packages.c.project_id == project_id, packages.c.group_name == group)
-                if connection.execute(mates).first() is None:
-                    forget(connection, project_id, f"groups.{group}")
-        if key is None:
-            raise PackageNotFound.of(group, name)
-        return str(key)
+            row = connection.execute(select(packages).where(_is(project_id, group, name))).one_or_none()
+            if row is None:
+                raise PackageNotFound.of(group, name)
+            _drop(connection, _package(row), trace)
+        return str(row.object_key)
+
+
+def _drop(connection: Connection, package: Package, trace: Trace | None) -> None:
+    """Deletes the package, and what was granted on it; with the last of a group, what was granted on that."""
+    project_id, group = package.project_id, package.group
+    connection.execute(delete(packages).where(_is(project_id, group, package.name)))
+    record(connection, _about(trace, group, package.name))
+    forget(connection, project_id, f"resources.{shown_name(group, package.name)}")
+    mates = select(packages.c.id).where(packages.c.project_id == project_id, packages.c.group_name == group)
+    if connection.execute(mates).first() is None:
+        forget(connection, project_id, f"groups.{group}")
+
+
+def _drop_others(
+    connection: Connection, kept: list[Package], dropping: Callable[[Package], None], trace: Trace | None
+) -> list[str]:
+    """Drops what else is in the group of ``kept``; the keys of the contents."""
+    one, names = kept[0], [package.name for package in kept]
+    others = select(packages).where(
+        packages.c.project_id == one.project_id, packages.c.group_name == one.group, packages.c.name.not_in(names)
+    )
+    found = [_package(row) for row in connection.execute(others)]
+    for package in found:
+        dropping(package)
+        _drop(connection, package, replace(trace, trace_name="deleteResource") if trace else None)
+    return [package.object_key for package in found]
+
+
+def shown_name(group: str, name: str) -> str:
+    """As a job names the package."""
+    return f"{group}/{name}" if group else name
+
+
+def _about(trace: Trace | None, group: str, name: str) -> Trace | None:
+    return trace.of("package", shown_name(group, name), name) if trace else None
 
 
 def _is(project_id: str, group: str, name: str) -> ColumnElement[bool]:

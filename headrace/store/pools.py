@@ -17,7 +17,6 @@ from headrace.store.database import Database
 from headrace.store.queues import Queue, add, find
 from headrace.store.schema import grants, pools, queues
 
-
 UPDATED = "update_time"
 
 
