@@ -344,7 +344,7 @@ def test_a_run_that_comes_first_wins(stand: Stand, monkeypatch: pytest.MonkeyPat
 def test_a_name_that_is_taken_meanwhile(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     put_jobs(stand, "x.zip", {"job_id": 1, "name": "first"}, {"job_id": 2, "name": "second"})
     jobs, named = stand.services.jobs, stand.services.jobs.named
-    made = []
+    made: list[int] = []
 
     def create_meanwhile(project_id: str, names: list[str]) -> dict[str, Job]:
         found = named(project_id, names)

@@ -7,13 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.control.reconciler import Reconciler
+from headrace.control.scheduler import Scheduler
 from headrace.domain.deployment import filled, known_part, parse_args, parse_runtime_config, plan, references
 from headrace.domain.errors import BadField, VariableNotFound, VariableTaken
 from headrace.domain.job import Goal, Job, JobSpec, Phase, Record
 from headrace.domain.rights import Caller
 from headrace.domain.variables import MAX_FILLED, is_name, names_in, put_in
+from headrace.runtimes.fake import FakeRuntime
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
+from headrace.store.queues import Queue, QueueStore
 from headrace.store.variables import Variable, VariableStore
 
 SPEC = JobSpec("job", entrypoint="obs://b/a.jar")
@@ -175,9 +179,10 @@ def test_what_was_deleted_meanwhile(database: Database) -> None:
     store.delete(made)
     again = store.create(variable("a"))
     assert again.id > made.id
-    for change in (lambda: store.delete(made), lambda: store.set_value(made, "w", now_ms=2)):
-        with pytest.raises(VariableNotFound):
-            change()
+    with pytest.raises(VariableNotFound):
+        store.delete(made)
+    with pytest.raises(VariableNotFound):
+        store.set_value(made, "w", now_ms=2)
     assert store.find("p", "a") == again
 
 
@@ -209,3 +214,64 @@ def test_an_attempt_keeps_the_values_that_it_was_begun_with(database: Database) 
     job = jobs.move(job, job.record.evolve(phase=Phase.PREPARING, attempt=2), now_ms=6)
     assert job.variables == (("topic", "two"),)
     assert job.spec.entrypoint_args == "{{topic}} {{secret}} {{none}}"
+
+
+# -- in a run ---------------------------------------------------------------------------------------------------------
+
+
+class Run:
+    """A job with a queue, a scheduler and a reconciler over a runtime that starts nothing."""
+
+    def __init__(self, database: Database, spec: JobSpec) -> None:
+        self.jobs, self.queues = JobStore(database), QueueStore(database)
+        self.queues.create(Queue(0, "p", "q", "general", 8000))
+        self.scheduler = Scheduler(self.queues, lambda: 64 * 1024, 4096)
+        self.runtime = FakeRuntime()
+        self.reconciler = Reconciler(
+            jobs=self.jobs,
+            queues=self.queues,
+            runtime=self.runtime,
+            scheduler=self.scheduler,
+            planner=lambda job: plan(job, "1.20.5", 4096),
+            patience={},
+            monotonic=lambda: 0.0,
+            now_ms=lambda: 1,
+        )
+        self.id = self.jobs.create(Caller("p", "ann"), spec.evolve(queue_name="q"), now_ms=1).id
+        job = self.job
+        self.jobs.request(job, replace(job.desired, goal=Goal.RUN, request_no=1))
+
+    @property
+    def job(self) -> Job:
+        return self.jobs.get(self.id)
+
+    def until(self, *phases: Phase) -> Job:
+        """Ticks until the job is in one of the phases."""
+        for _ in range(20):
+            if self.job.record.phase in phases:
+                return self.job
+            self.reconciler.tick(self.id)
+            self.scheduler.run()
+        raise AssertionError(f"{self.job.record} after 20 ticks")
+
+
+def test_the_ledger_charges_what_the_variables_ask_for(database: Database) -> None:
+    size = VariableStore(database).create(variable("size", "8 GB"))
+    run = Run(database, SPEC.evolve(runtime_config="taskmanager.memory.process.size={{size}}"))
+    run.until(Phase.WAITING)
+    VariableStore(database).set_value(size, "32 GB", now_ms=2)
+    job = run.until(Phase.STARTING)
+    shape = plan(job, "1.20.5", 4096).shape
+    held = run.queues.held_by(job.id)
+    assert held is not None
+    assert (held.cu_milli, held.memory_mb) == (shape.cu_milli, shape.memory_mb) == (3000, 4096 + 8192)
+
+
+def test_a_variable_that_goes_before_the_run_begins(database: Database) -> None:
+    """The run was accepted with it."""
+    topic = VariableStore(database).create(variable("topic"))
+    run = Run(database, SPEC.evolve(entrypoint_args="{{topic}}"))
+    VariableStore(database).delete(topic)
+    job = run.until(Phase.SUBMIT_FAILED, Phase.WAITING)
+    assert job.record.phase is Phase.SUBMIT_FAILED
+    assert "no global variable topic" in job.record.note
