@@ -79,6 +79,16 @@ class Settings(BaseSettings):
 
     max_body_kb: Annotated[int, Field(ge=16, description="Largest body of an API request (objects excepted).")] = 1024
     max_object_mb: Annotated[int, Field(ge=1, description="Largest object that `headrace objects put` takes.")] = 2048
+    body_timeout_seconds: Annotated[
+        float,
+        Field(gt=0, description="How long a body may take to come; of an object, how long 1 KB of it may take."),
+    ] = 30.0
+    head_timeout_seconds: Annotated[
+        float, Field(gt=0, description="How long a request's first line and headers may take to come.")
+    ] = 10.0
+    max_connections: Annotated[
+        int, Field(ge=1, description="Connections at once; one more is answered with 503 and closed.")
+    ] = 1000
     signature_skew_seconds: Annotated[
         int, Field(ge=0, description="How far the clock of a signed request may be from ours.")
     ] = 900

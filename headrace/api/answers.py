@@ -26,7 +26,7 @@ class ErrorAnswer(Answer):
     ]
 
 
-_REFUSALS = {
+REFUSALS = {
     400: "The request is wrong; nothing was changed",
     401: "No valid signature or token",
     403: "The caller may not do this",
@@ -71,7 +71,7 @@ def answers(
     if links:
         success["links"] = links
     responses: dict[int | str, Any] = {
-        code: {"model": ErrorAnswer, "description": text} for code, text in _REFUSALS.items()
+        code: {"model": ErrorAnswer, "description": text} for code, text in REFUSALS.items()
     }
     responses[status] = success
     return {"status_code": status, "responses": {**responses, **(also or {})}, "response_model": None}

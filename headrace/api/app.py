@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -21,6 +24,7 @@ from headrace.api import (
     keystone_projects,
     keystone_users,
     objects,
+    openapi,
     packages,
     pools,
     privileges,
@@ -38,11 +42,13 @@ from headrace.api.auth import Gate
 from headrace.api.edge import Edge
 from headrace.api.errors import answer
 from headrace.api.services import Services
+from headrace.api.sound import Sound
 from headrace.domain.errors import HeadraceError
 from headrace.domain.rights import Standing
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
+    openapi.router,
     jobs.router,
     batches.router,
     graphs.router,
@@ -71,7 +77,7 @@ def create_app(services: Services) -> FastAPI:
     """The application over these services."""
     app = FastAPI(
         title="Headrace",
-        openapi_url=None,  # every route needs a signature, which no browser can give
+        openapi_url=None,  # headrace.api.openapi has the route; pages that show it would need scripts from elsewhere
         redirect_slashes=False,
         middleware=[
             Middleware(Edge, answer=answer),
@@ -82,6 +88,7 @@ def create_app(services: Services) -> FastAPI:
                 now_ms=services.now_ms,
                 public=public_routes(),
             ),
+            Middleware(Sound),
         ],
         exception_handlers={
             HeadraceError: _handle,
@@ -92,7 +99,15 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     for router in ROUTERS:
         app.include_router(router)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
     return app
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made when it is first asked for."""
+    if app.openapi_schema is None:
+        app.openapi_schema = openapi.document(app, ROUTERS)
+    return app.openapi_schema
 
 
 def public_routes() -> frozenset[tuple[str, str]]:

@@ -8,18 +8,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 
+import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.api import signing
 from headrace.api.access import PRINCIPAL
 from headrace.api.services import Directory
-from headrace.domain.errors import BodyTooLarge, NotAuthenticated
+from headrace.api.sound import BODY
+from headrace.domain.errors import BodyTooLarge, BodyTooSlow, NotAuthenticated
 from headrace.domain.rights import Principal, SignedKey
 from headrace.settings import Settings
 
 _UPLOAD = re.compile(r"/headrace/v1/[^/]+/objects/[^/]+/.+")
 _NO_SUCH_SECRET = "0" * 40
+_PROGRESS = 1024
 _WRONG = "The signature does not match the request."
 
 
@@ -42,6 +45,7 @@ class Gate:
         self._skew = settings.signature_skew_seconds
         self._max_body = settings.max_body_kb * 1024
         self._max_object = settings.max_object_mb * 1024 * 1024
+        self._body_seconds = settings.body_timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request through, or raises why not."""
@@ -53,10 +57,42 @@ class Gate:
         headers = [(name.decode("latin-1").lower(), _text(value)) for name, value in scope["headers"]]
         upload = scope["method"] == "PUT" and _UPLOAD.fullmatch(scope["path"]) is not None
         _check_length(headers, self._max_object if upload else self._max_body)
-        body = None if upload else await _read(receive, self._max_body)
+        body = None if upload else await self._read(receive)
+        scope[BODY] = body
         if (scope["method"], scope["path"]) not in self._public:
             scope[PRINCIPAL] = await run_in_threadpool(self._authenticate, scope, headers, body)
-        await self.app(scope, receive if body is None else _replay(body, receive), send)
+        await self.app(scope, self._hurried(receive) if body is None else _replay(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes:
+        """The whole body, within the limits of size and time."""
+        try:
+            with anyio.fail_after(self._body_seconds):
+                return await _read(receive, self._max_body)
+        except TimeoutError as error:
+            raise self._too_slow(f"did not come within {self._body_seconds:g} s") from error
+
+    def _hurried(self, receive: Receive) -> Receive:
+        """An upload may take long as a whole, but is never waited for so long without ``_PROGRESS`` bytes."""
+        left, came = self._body_seconds, 0
+
+        async def hurried() -> Message:
+            nonlocal left, came
+            began = anyio.current_time()
+            try:
+                with anyio.fail_after(left):
+                    message = await receive()
+            except TimeoutError as error:
+                raise self._too_slow(f"brought only {came} bytes within {self._body_seconds:g} s") from error
+            left -= anyio.current_time() - began
+            came += len(message.get("body", b""))
+            if came >= _PROGRESS:
+                left, came = self._body_seconds, 0
+            return message
+
+        return hurried
+
+    def _too_slow(self, what: str) -> BodyTooSlow:
+        return BodyTooSlow(f"The request's body {what}; nothing was changed. Send it faster, or in smaller requests.")
 
     def _authenticate(self, scope: Scope, headers: list[tuple[str, str]], body: bytes | None) -> Principal:
         signatures = [value for name, value in headers if name == "authorization"]

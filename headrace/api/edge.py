@@ -1,4 +1,4 @@
-"""The outermost layer: a request id on every answer, and an answer to every error."""
+"""The outermost layer: a request id on every answer, an answer to every error, and the language of both."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from uuid import uuid4
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from headrace.api.language import CHINESE
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,14 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        language = next((value for name, value in scope["headers"] if name == b"x-language"), b"")
+        before = CHINESE.set(language.strip().lower() == b"zh-cn")
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            CHINESE.reset(before)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = uuid4().hex
         scope[REQUEST_ID] = request_id
         started = False

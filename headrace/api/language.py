@@ -34,6 +34,27 @@ SENTENCES: Mapping[str, str] = {
 """Every fixed sentence that an answer can hold; a test compares it with the uses of ``told``."""
 
 
+KINDS: Mapping[str, str] = {
+    "DLI.0001": "参数校验错误",
+    "DLI.0002": "对象不存在",
+    "DLI.0006": "对象已存在",
+    "DLI.0007": "不支持该操作",
+    "DLI.0009": "系统限制",
+    "DLI.0013": "用户认证错误",
+    "DLI.0016": "身份和角色不正确",
+    "DLI.0019": "任务超时",
+    "DLI.0023": "未找到相关资源",
+    "DLI.0999": "服务端错误",
+    "DLI.1028": "配额不足",
+    "DLI.11016": "OBS桶不存在或未授权给DLI",
+    "DLI.12002": "资源包或文件不存在",
+    "DLI.12004": "对象不存在",
+    "DLI.13024": "未选择作业运行的队列",
+    "DLI.16001": "作业不存在",
+}
+"""DLI's code of an error -> what kind of error it is (dli-contract §6.2, §6.3); a test compares it with the table."""
+
+
 def told(sentence: str, *values: object) -> str:
     """The sentence in the language of the request; ``{0}`` … stand for the values.
 

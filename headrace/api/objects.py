@@ -130,6 +130,7 @@ async def put(
 
 @router.get(
     "/objects/{bucket}/{key:path}",
+    response_class=StreamingResponse,
     **answers(also={200: {"description": "The bytes", "content": {OCTETS: {"schema": BINARY}}}}),
 )
 def get(bucket: str, key: str, access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts) -> StreamingResponse:

@@ -103,9 +103,9 @@ def check_json(body: bytes) -> Any:
 
 def _is_json(scope: Scope) -> bool:
     """Whether the routes will read the body as JSON; raises MalformedBody for a charset that JSON does not have."""
-    given = [value for name, value in scope["headers"] if name == b"content-type"]
-    media, *parameters = given[-1].decode("latin-1").lower().split(";") if given else [""]
-    if re.fullmatch(r"application/(?:json|[^/\s]+\+json)", media.strip()) is None:
+    given = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    media, *parameters = given.decode("latin-1").lower().split(";")
+    if re.fullmatch(r"application/(?:json|[^/]*\+json)", media.strip()) is None:
         return False
     for parameter in parameters:
         name, _, value = parameter.partition("=")

@@ -57,6 +57,10 @@ class Refused(HeadraceError):
     """What was asked cannot be done; nothing was changed."""
 
 
+SECRET = frozenset({"password", "original_password", "token", "X-Subject-Token", "X-Auth-Token", "var_value"})
+"""Fields whose values no error repeats, nor those of fields in them."""
+
+
 class BadField(Refused):
     """A field is wrong: ``BadField("resume_max_num", 0, "must be -1 (no limit) or greater than 0")``."""
 

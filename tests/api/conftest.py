@@ -39,6 +39,7 @@ from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
 from headrace.store.tags import TagStore
 from headrace.store.variables import VariableStore
+from tests.support import contract
 from tests.support.people import VAULT, accounts_of, seed
 from tests.support.serving import serving
 
@@ -174,6 +175,7 @@ class Stand:
         )
         self.app = create_app(self.services)
         self.client = TestClient(self.app)
+        self.client.event_hooks = {"response": [contract.check_answer]}  # whatever is asked, however
 
     def send(
         self,
