@@ -21,6 +21,7 @@ YesText = Annotated[Literal["true"], Field(description="The text true, as DLI's 
 
 _OF_NEW_JOB = {"job_id": "$response.body#/job/job_id"}
 _THE_JOBS = {"job_ids": ["$response.body#/job/job_id"]}
+_ITS_TAGS = {"resource_type": "dli_flink_job", "resource_id": "$response.body#/job/job_id"}
 AFTER_CREATE = {
     "show": link("jobs_show", _OF_NEW_JOB),
     "update": link("jobs_update", _OF_NEW_JOB),
@@ -34,6 +35,9 @@ AFTER_CREATE = {
     "stop": link("batches_stop", body={**_THE_JOBS, "trigger_savepoint": False}),
     "delete-batch": link("batches_delete", body=_THE_JOBS),
     "metrics": link("graphs_metrics", body=_THE_JOBS),
+    "tag": link("tags_create", _ITS_TAGS, body={"tags": [{"key": "team", "value": "payments"}]}),
+    "untag": link("tags_delete", _ITS_TAGS, body={"tags": [{"key": "team"}]}),
+    "tags": link("tags_show", _ITS_TAGS),
 }
 """What can be done with a new job."""
 
