@@ -75,7 +75,7 @@ class QueueFields(Answer):
     resource_mode: Annotated[int, Kept]
     platform: Annotated[str, Kept]
     is_restarting: Annotated[bool, Field(description="Always false.")]
-    labels: Annotated[list[str], Kept]
+    labels: Annotated[str, Field(description="As they were given, with commas between.", examples=["multi_az=2"])]
     feature: Annotated[str, Kept]
     tags: list[TagFields]
     elastic_resource_pool_name: Annotated[str, Field(description="Its pool; empty outside any.")]
@@ -170,7 +170,7 @@ def shown(queue: Queue, default_engine: str) -> dict[str, Any]:
         "resource_mode": details.get("resource_mode", 1),
         "platform": details.get("platform", "x86_64"),
         "is_restarting": False,
-        "labels": details.get("labels", []),
+        "labels": ",".join(details.get("labels", [])),  # text: the vendor's Go SDK reads nothing else
         "feature": details.get("feature", ""),  # Terraform replaces a queue that has one which was not asked for
         "tags": [{"key": tag["key"], "value": tag["value"]} for tag in details.get("tags", [])],
         "elastic_resource_pool_name": queue.pool_name,
