@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse, Response
 
 from headrace.api.access import Access, needs
 from headrace.api.answers import Answer
-from headrace.api.keystone import Asked, Name, Tolerant
-from headrace.api.keystone_answers import Time, keystone_answers
+from headrace.api.fields import Wire
+from headrace.api.keystone import Asked, Name, TokenText, Tolerant
+from headrace.api.keystone_answers import Id, Time, keystone_answers
 from headrace.api.keystone_bodies import key_body, time_text
-from headrace.api.keystone_projects import Description, User
+from headrace.api.keystone_projects import Description, User, Words
 from headrace.api.keystone_users import refuse_temporary_key, visible_user
 from headrace.api.services import Parts, Services
-from headrace.api.wire import Text, Wire
 from headrace.domain.errors import BadField, IdentityNotFound
 from headrace.domain.rights import Standing
 from headrace.store.keys import AccessKey
@@ -27,115 +27,114 @@ router = APIRouter()
 KEYS = "/v3.0/OS-CREDENTIAL/credentials"
 _SECRET = {"Cache-Control": "no-store"}
 Status = Literal["active", "inactive"]
+AccessKeyText = Annotated[str, Field(description="The access key", examples=["HA43OIYNJIY8SVIL4T1O"])]
 
 
 class NewKeyFields(Wire):
     """A key to make."""
 
-    user_id: Name
+    user_id: Annotated[Name, Field(description="Whose: one's own, or as an administrator of the server anybody's")]
     description: Description = ""
 
 
 class NewKey(Wire):
     """POST credentials."""
 
-    credential: NewKeyFields
+    credential: Annotated[NewKeyFields, Field(description="The key")]
 
 
 class KeyChangeFields(Wire):
     """What is to change; absent: stays."""
 
-    status: Status | None = None
-    description: Description | None = None
+    status: Annotated[Status | None, Field(description="inactive: the key is good for nothing")] = None
+    description: Annotated[Words | None, Field(description="Words for others to read")] = None
 
 
 class KeyChange(Wire):
     """PUT credentials/{access_key}."""
 
-    credential: KeyChangeFields
+    credential: Annotated[KeyChangeFields, Field(description="What is to change")]
 
 
 class KeyQuery(Asked):
     """Whose keys; absent: one's own."""
 
-    user_id: Name | None = None
+    user_id: Annotated[Name | None, Field(description="Whose; absent: one's own")] = None
 
 
 class TokenWish(Tolerant):
     """Which token, and for how long."""
 
-    id: Annotated[
-        Text | None, Field(max_length=8192, description="Whose key it will be; absent: the token of X-Auth-Token.")
-    ] = None
-    duration_seconds: Annotated[int, Field(ge=900, le=86400)] = 900
+    id: Annotated[TokenText | None, Field(description="Whose key it will be; absent: the token of X-Auth-Token")] = None
+    duration_seconds: Annotated[int, Field(ge=900, le=86400, description="How long the key is good")] = 900
 
 
 class TemporaryIdentity(Tolerant):
     """The token that the key is made from."""
 
-    methods: Annotated[list[Literal["token"]], Field(min_length=1, max_length=1)]
-    token: TokenWish = TokenWish()
+    methods: Annotated[list[Literal["token"]], Field(min_length=1, max_length=1, description="By a token")]
+    token: Annotated[TokenWish, Field(description="Which, and for how long")] = TokenWish()
 
 
 class TemporaryAuth(Tolerant):
     """Who one is."""
 
-    identity: TemporaryIdentity
+    identity: Annotated[TemporaryIdentity, Field(description="Who one is")]
 
 
 class TemporaryWish(Tolerant):
     """POST securitytokens."""
 
-    auth: TemporaryAuth
+    auth: Annotated[TemporaryAuth, Field(description="Who one is")]
 
 
 class KeyFields(Answer):
     """An access key, without its secret."""
 
-    access: Annotated[str, Field(examples=["HA43OIYNJIY8SVIL4T1O"])]
+    access: AccessKeyText
     create_time: Time
-    description: str
-    status: Status
-    user_id: str
+    description: Annotated[str, Field(description="Words for others to read")]
+    status: Annotated[Status, Field(description="inactive: good for nothing")]
+    user_id: Id
 
 
 class KeyAnswer(Answer):
     """One key."""
 
-    credential: KeyFields
+    credential: Annotated[KeyFields, Field(description="The key")]
 
 
 class KeysAnswer(Answer):
     """Keys, the oldest first."""
 
-    credentials: list[KeyFields]
+    credentials: Annotated[list[KeyFields], Field(description="The oldest first")]
 
 
 class MadeKeyFields(KeyFields):
     """A key with its secret."""
 
-    secret: Annotated[str, Field(description="Told this once.")]
+    secret: Annotated[str, Field(description="The secret key, told this once")]
 
 
 class MadeKeyAnswer(Answer):
     """The key that was made."""
 
-    credential: MadeKeyFields
+    credential: Annotated[MadeKeyFields, Field(description="The key, with its secret")]
 
 
 class TemporaryKeyFields(Answer):
     """A temporary key; all three parts go with each request."""
 
-    access: str
-    secret: str
-    securitytoken: Annotated[str, Field(description="Sent as X-Security-Token.")]
+    access: AccessKeyText
+    secret: Annotated[str, Field(description="The secret key")]
+    securitytoken: Annotated[str, Field(description="Goes with each request, as X-Security-Token")]
     expires_at: Time
 
 
 class TemporaryKeyAnswer(Answer):
     """The temporary key that was made."""
 
-    credential: TemporaryKeyFields
+    credential: Annotated[TemporaryKeyFields, Field(description="The key")]
 
 
 @router.post(KEYS, **keystone_answers(MadeKeyAnswer, status=201))
@@ -203,7 +202,9 @@ def create_temporary_key(
     body: TemporaryWish,
     access: Annotated[Access, needs(Standing.USER, trace="createTemporaryAccessKey")],
     parts: Parts,
-    token: Annotated[str | None, Header(alias="X-Auth-Token", max_length=8192)] = None,
+    token: Annotated[
+        str | None, Header(alias="X-Auth-Token", max_length=8192, description="The token, if it is not in the body")
+    ] = None,
 ) -> Response:
     """A temporary key of the token's user, good for the token's project."""
     wish = body.auth.identity.token

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from headrace.api.access import Access, needs
+from headrace.api.fields import Text, Wire, up_to
 from headrace.api.keystone_answers import (
     CatalogAnswer,
     DomainAnswer,
@@ -27,7 +28,6 @@ from headrace.api.keystone_answers import (
 )
 from headrace.api.keystone_bodies import DOMAIN_ID, catalog, domain_body, links, project_body, token_body, version_body
 from headrace.api.services import Parts, Services
-from headrace.api.wire import Text, Wire
 from headrace.domain.errors import BadField, IdentityNotFound, NotAuthenticated, NotAuthorised
 from headrace.domain.rights import Principal, Standing
 from headrace.identity.accounts import Issued, Scope
@@ -41,8 +41,10 @@ _SECRET = {"Cache-Control": "no-store", "Vary": "X-Auth-Token"}
 
 Anybody = Annotated[Access, needs(Standing.PUBLIC)]
 User = Annotated[Access, needs(Standing.USER)]
-Name = Annotated[Text, Field(max_length=255)]
-Subject = Annotated[str | None, Header(alias="X-Subject-Token", max_length=8192, description="The token to look at.")]
+Name = Annotated[Text, up_to(255)]
+DomainId = Annotated[Name | None, Field(description="`default`, as there is only one domain", examples=["default"])]
+TokenText = Annotated[Text, up_to(8192)]
+Subject = Annotated[str | None, Header(alias="X-Subject-Token", max_length=8192, description="The token to look at")]
 
 
 class Tolerant(BaseModel):
@@ -54,69 +56,74 @@ class Tolerant(BaseModel):
 class DomainRef(Tolerant):
     """A domain, by id or name."""
 
-    id: Name | None = None
-    name: Name | None = None
+    id: DomainId = None
+    name: Annotated[Name | None, Field(description="The setting domain_name", examples=["Default"])] = None
 
 
 class PasswordUser(Tolerant):
     """A user, by id or name, with the password."""
 
-    id: Name | None = None
-    name: Name | None = None
-    domain: DomainRef | None = None
-    password: Annotated[Text, Field(max_length=1024)]
+    id: Annotated[Name | None, Field(description="The user's id")] = None
+    name: Annotated[Name | None, Field(description="Or their name", examples=["ada"])] = None
+    domain: Annotated[DomainRef | None, Field(description="The name's domain; may be left out")] = None
+    password: Annotated[Text, up_to(1024), Field(description="The user's password")]
 
 
 class PasswordMethod(Tolerant):
     """``methods: ["password"]``."""
 
-    user: PasswordUser
+    user: Annotated[PasswordUser, Field(description="Who, with the password")]
 
 
 class TokenMethod(Tolerant):
     """``methods: ["token"]``."""
 
-    id: Annotated[Text, Field(max_length=8192)]
+    id: Annotated[TokenText, Field(description="A token, which the new one ends with")]
 
 
 class IdentityFields(Tolerant):
     """Who one is."""
 
-    methods: Annotated[list[Literal["password", "token"]], Field(min_length=1, max_length=1)]
-    password: PasswordMethod | None = None
-    token: TokenMethod | None = None
+    methods: Annotated[
+        list[Literal["password", "token"]],
+        Field(min_length=1, max_length=1, description="How one proves it: one way", examples=[["password"]]),
+    ]
+    password: Annotated[PasswordMethod | None, Field(description="With the method password")] = None
+    token: Annotated[TokenMethod | None, Field(description="With the method token")] = None
 
 
 class ProjectRef(Tolerant):
     """A project, by id or name; the name's domain may be left out."""
 
-    id: Name | None = None
-    name: Name | None = None
-    domain: DomainRef | None = None
+    id: Annotated[Name | None, Field(description="The project's id")] = None
+    name: Annotated[Name | None, Field(description="Or its name", examples=["eu-de"])] = None
+    domain: Annotated[DomainRef | None, Field(description="The name's domain; may be left out")] = None
 
 
 class ScopeFields(Wire):
     """What the token is for: one of these."""
 
-    project: ProjectRef | None = None
-    domain: Annotated[DomainRef | None, Field(description="Taken for unscoped: there is one domain.")] = None
-    unscoped: Annotated[dict[str, Any] | None, Field(max_length=0)] = None
+    project: Annotated[ProjectRef | None, Field(description="A project that the user has a role in")] = None
+    domain: Annotated[DomainRef | None, Field(description="Taken for unscoped: there is one domain")] = None
+    unscoped: Annotated[
+        dict[str, Any] | None, Field(max_length=0, description="For no project: the token opens no DLI route")
+    ] = None
 
 
 class AuthFields(Tolerant):
     """Who, and for what."""
 
-    identity: IdentityFields
+    identity: Annotated[IdentityFields, Field(description="Who one is")]
     scope: Annotated[
         ScopeFields | Literal["unscoped"] | None,
-        Field(description="Absent: the user's only project; none if there are several."),
+        Field(description="What for; absent: the user's only project, none if there are several"),
     ] = None
 
 
 class SignIn(Tolerant):
     """POST /v3/auth/tokens."""
 
-    auth: AuthFields
+    auth: Annotated[AuthFields, Field(description="Who, and for what")]
 
 
 class Asked(BaseModel):
@@ -128,8 +135,8 @@ class Asked(BaseModel):
 class DomainQuery(Asked):
     """Which domains."""
 
-    name: Name | None = None
-    enabled: bool | None = None
+    name: Annotated[Name | None, Field(description="Only the one of this name")] = None
+    enabled: Annotated[bool | None, Field(description="Only those that are, or are not")] = None
 
 
 @router.get("/", **keystone_answers(VersionsAnswer, status=300))
@@ -140,11 +147,16 @@ def versions(request: Request, access: Anybody, parts: Parts) -> dict[str, Any]:
 
 
 @router.get("/v3", **keystone_answers(VersionAnswer))
-@router.get("/v3/", **keystone_answers(VersionAnswer))
 def version(request: Request, access: Anybody, parts: Parts) -> dict[str, Any]:
     """The version of the Identity API."""
     del access
     return {"version": version_body(base_url(request, parts))}
+
+
+@router.get("/v3/", **keystone_answers(VersionAnswer))
+def version_below(request: Request, access: Anybody, parts: Parts) -> dict[str, Any]:
+    """The same, for clients whose URL ends with a slash."""
+    return version(request, access, parts)
 
 
 @router.post("/v3/auth/tokens", **keystone_answers(TokenAnswer, status=201))

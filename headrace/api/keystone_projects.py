@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from headrace.api.access import Access, needs
 from headrace.api.answers import Answer
-from headrace.api.keystone import Asked, Name, base_url, check_domain_id
+from headrace.api.fields import Text, Wire, shaped, up_to
+from headrace.api.keystone import Asked, DomainId, Name, base_url, check_domain_id
 from headrace.api.keystone_answers import (
     Named,
     ProjectAnswer,
@@ -22,7 +23,6 @@ from headrace.api.keystone_answers import (
 )
 from headrace.api.keystone_bodies import links, project_body, role_body
 from headrace.api.services import Parts
-from headrace.api.wire import Text, Wire
 from headrace.domain.errors import IdentityNotFound, NotAuthorised
 from headrace.domain.rights import Standing
 from headrace.store.identity import ROLES
@@ -31,87 +31,86 @@ router = APIRouter()
 
 User = Annotated[Access, needs(Standing.USER)]
 Admin = Annotated[Access, needs(Standing.SYSTEM_ADMIN)]
-ProjectName = Annotated[
-    Text, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Letters, digits, - and _.", examples=["eu-de_orders"])
-]
-Description = Annotated[Text, Field(max_length=255)]
+ProjectName = Annotated[Text, shaped("[A-Za-z0-9_-]{1,64}", "must be 1 to 64 letters, digits, - and _")]
+Words = Annotated[Text, up_to(255)]
+Description = Annotated[Words, Field(description="Words for others to read")]
 
 
 class NewProjectFields(Wire):
     """A project to make."""
 
-    name: ProjectName
+    name: Annotated[ProjectName, Field(description="No other project may have it", examples=["eu-de_orders"])]
     description: Description = ""
-    enabled: bool = True
-    domain_id: Name | None = None
-    parent_id: Name | None = None
-    is_domain: Literal[False] | None = None
+    enabled: Annotated[bool, Field(description="false: nobody gets in")] = True
+    domain_id: DomainId = None
+    parent_id: DomainId = None
+    is_domain: Annotated[Literal[False] | None, Field(description="A project is no domain")] = None
 
 
 class NewProject(Wire):
     """POST /v3/projects."""
 
-    project: NewProjectFields
+    project: Annotated[NewProjectFields, Field(description="The project")]
 
 
 class ProjectChangeFields(Wire):
     """What is to change; absent: stays."""
 
-    name: ProjectName | None = None
-    description: Description | None = None
-    enabled: Annotated[bool | None, Field(description="false: nobody gets in; its jobs run on.")] = None
-    domain_id: Name | None = None
+    name: Annotated[ProjectName | None, Field(description="No other project may have it")] = None
+    description: Annotated[Words | None, Field(description="Words for others to read")] = None
+    enabled: Annotated[bool | None, Field(description="false: nobody gets in; its jobs run on")] = None
+    domain_id: DomainId = None
 
 
 class ProjectChange(Wire):
     """PATCH /v3/projects/{tenant_id}."""
 
-    project: ProjectChangeFields
+    project: Annotated[ProjectChangeFields, Field(description="What is to change")]
 
 
 class ProjectQuery(Asked):
     """Which projects."""
 
-    name: Name | None = None
-    enabled: bool | None = None
-    domain_id: Name | None = None
-    parent_id: Name | None = None
-    is_domain: bool | None = None
+    name: Annotated[Name | None, Field(description="Only the one of this name", examples=["eu-de"])] = None
+    enabled: Annotated[bool | None, Field(description="Only those that are, or are not")] = None
+    domain_id: DomainId = None
+    parent_id: DomainId = None
+    is_domain: Annotated[bool | None, Field(description="true finds none: a project is no domain")] = None
 
 
 class RoleQuery(Asked):
     """Which roles."""
 
-    name: Name | None = None
-    domain_id: Annotated[Name | None, Field(description="Roles are in no domain.")] = None
+    name: Annotated[Name | None, Field(description="Only the one of this name", examples=["member"])] = None
+    domain_id: Annotated[Name | None, Field(description="Finds none: roles are in no domain")] = None
 
 
 class AssignmentScope(Answer):
     """Where the role is held."""
 
-    project: Named
+    project: Annotated[Named, Field(description="The project")]
 
 
 class Assignment(Answer):
     """A user's role in a project."""
 
-    role: Named
-    user: Named
-    scope: AssignmentScope
+    role: Annotated[Named, Field(description="admin or member")]
+    user: Annotated[Named, Field(description="Who")]
+    scope: Annotated[AssignmentScope, Field(description="Where")]
 
 
 class AssignmentsAnswer(Answer):
     """The members of projects."""
 
-    role_assignments: list[Assignment]
+    role_assignments: Annotated[list[Assignment], Field(description="By project and name of the user")]
 
 
 class AssignmentQuery(Asked):
     """Of which project or user; names are always told."""
 
-    project_id: Annotated[Name | None, Field(alias="scope.project.id")] = None
-    user_id: Annotated[Name | None, Field(alias="user.id")] = None
-    include_names: Annotated[Text | None, Field(max_length=5)] = None
+    project_id: Annotated[Name | None, Field(alias="scope.project.id", description="Only in this project")] = None
+    user_id: Annotated[Name | None, Field(alias="user.id", description="Only of this user")] = None
+    include_names: Annotated[bool | None, Field(description="No effect: names are always told")] = None
 
 
 @router.get("/v3/projects", **keystone_answers(ProjectsAnswer))

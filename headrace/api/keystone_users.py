@@ -10,83 +10,78 @@ from pydantic import Field
 from starlette.responses import Response
 
 from headrace.api.access import Access, needs
-from headrace.api.keystone import Asked, Name, base_url, check_domain_id
+from headrace.api.fields import Checked, Text, Wire, shaped, up_to
+from headrace.api.keystone import Asked, DomainId, Name, base_url, check_domain_id
 from headrace.api.keystone_answers import ProjectsAnswer, RolesAnswer, UserAnswer, UsersAnswer, keystone_answers
 from headrace.api.keystone_bodies import links, project_body, role_body, user_body
-from headrace.api.keystone_projects import Admin, Description
+from headrace.api.keystone_projects import Admin, Description, Words
 from headrace.api.keystone_projects import User as Anyone
 from headrace.api.services import Parts, Services
-from headrace.api.wire import Text, Wire
 from headrace.domain.errors import BadField, IdentityNotFound, NotAuthorised
 from headrace.domain.rights import Standing
 from headrace.identity.founding import USER_NAME
-from headrace.identity.passwords import LEAST, MOST, check_password
+from headrace.identity.passwords import LEAST, MOST, check_length, check_password
 from headrace.store.identity import User
 
 router = APIRouter()
 
-Password = Annotated[Text, Field(min_length=LEAST, max_length=MOST, description="Never told again.")]
-UserName = Annotated[
-    Text,
-    Field(
-        pattern=USER_NAME,
-        description="Letters, digits and . _ @ -; never used twice, not even after a deletion.",
-        examples=["ada"],
-    ),
-]
+Password = Annotated[Text, Checked(check_length, {"minLength": LEAST, "maxLength": MOST})]
+UserName = Annotated[Text, shaped(USER_NAME, "must be 1 to 64 letters, digits and . _ @ -, the first no sign")]
 
 
 class NewUserFields(Wire):
     """A user to make."""
 
-    name: UserName
-    password: Annotated[Password | None, Field(description="Absent: no password opens it, only keys do.")] = None
+    name: Annotated[
+        UserName, Field(description="Never used twice, not even after a deletion, whatever the case", examples=["ada"])
+    ]
+    password: Annotated[Password | None, Field(description="Absent: none is right, only keys let in")] = None
     description: Description = ""
-    enabled: bool = True
-    domain_id: Name | None = None
+    enabled: Annotated[bool, Field(description="false: keys and tokens are good for nothing")] = True
+    domain_id: DomainId = None
 
 
 class NewUser(Wire):
     """POST /v3/users."""
 
-    user: NewUserFields
+    user: Annotated[NewUserFields, Field(description="The user")]
 
 
 class UserChangeFields(Wire):
     """What is to change; absent: stays."""
 
-    name: Annotated[UserName | None, Field(description="Names never change, as jobs name their owner by it.")] = None
-    password: Password | None = None
-    description: Description | None = None
-    enabled: Annotated[bool | None, Field(description="false: keys and tokens are good for nothing.")] = None
-    domain_id: Name | None = None
+    name: Annotated[UserName | None, Field(description="As it is: names never change, as jobs name their owner")] = None
+    password: Annotated[Password | None, Field(description="Ends all tokens and temporary keys")] = None
+    description: Annotated[Words | None, Field(description="Words for others to read")] = None
+    enabled: Annotated[bool | None, Field(description="false: keys and tokens are good for nothing")] = None
+    domain_id: DomainId = None
 
 
 class UserChange(Wire):
     """PATCH /v3/users/{user_id}."""
 
-    user: UserChangeFields
+    user: Annotated[UserChangeFields, Field(description="What is to change")]
 
 
 class PasswordChangeFields(Wire):
     """The password so far, and the new one."""
 
-    original_password: Annotated[Text, Field(max_length=1024)]
-    password: Password
+    original_password: Annotated[Text, up_to(1024), Field(description="The password so far")]
+    password: Annotated[Password, Field(description="The new one")]
 
 
 class PasswordChange(Wire):
     """POST /v3/users/{user_id}/password."""
 
-    user: PasswordChangeFields
+    user: Annotated[PasswordChangeFields, Field(description="Both passwords")]
 
 
 class UserQuery(Asked):
     """Which users."""
 
-    name: Name | None = None
-    enabled: bool | None = None
-    domain_id: Name | None = None
+    name: Annotated[Name | None, Field(description="Only the one of this name", examples=["ada"])] = None
+    enabled: Annotated[bool | None, Field(description="Only those that are, or are not")] = None
+    domain_id: DomainId = None
 
 
 @router.get("/v3/users", **keystone_answers(UsersAnswer))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from headrace.cli.client import ApiClient, ApiError
 from headrace.identity.generated import new_password
@@ -243,8 +242,9 @@ def _tell_password(name: str, password: str, *, generate: bool) -> None:
     typer.echo(f"password of {name}: {password}" if generate else f"the password of {name} is set")
 
 
-def _table(head: tuple[str, ...], rows: Any) -> None:
-    table = Table(*head, box=None)
-    for row in rows:
-        table.add_row(*row)
-    Console(soft_wrap=True, highlight=False).print(table)
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    """Whole, however narrow the terminal is: ids and keys are to be copied."""
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

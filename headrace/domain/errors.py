@@ -66,7 +66,7 @@ class BadField(Refused):
 
     def __init__(self, field: str, value: object, remedy: str) -> None:
         try:
-            shown = repr(value)
+            shown = repr("********" if value and SECRET.intersection(field.split(".")) else value)
         except RecursionError:
             shown = f"{type(value).__name__} of many levels"
         if len(shown) > 80:

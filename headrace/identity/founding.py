@@ -17,7 +17,7 @@ from headrace.store.database import Database
 from headrace.store.identity import IdentityStore, Project, User
 from headrace.store.keys import AccessKey, KeyStore
 
-USER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
+USER_NAME = "[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 ADMINISTRATOR = "admin"
 """Name of a laptop's only user."""
 

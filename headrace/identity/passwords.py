@@ -106,12 +106,18 @@ class Attempts:
         return recent
 
 
-def check_password(password: str, user_name: str, field: str = "password") -> None:
-    """Raises BadField: it is too short, too long, or the user's name."""
-    shown = "*" * 8  # a refused password may be nearly right elsewhere
+def check_length(password: str) -> str:
+    """Raises ValueError: it is too short or too long."""
     if not LEAST <= len(password) <= MOST:
-        raise BadField(field, shown, f"must have {LEAST} to {MOST} characters")
+        raise ValueError(f"must have {LEAST} to {MOST} characters")
+    return password
+
+
+def check_password(password: str, user_name: str) -> None:
+    """Raises BadField, which does not repeat it: it is too short, too long, or the user's name."""
+    try:
+        check_length(password)
+    except ValueError as error:
+        raise BadField("password", password, str(error)) from error
     if password.lower() == user_name.lower():
-        raise BadField(field, shown, "must not be the user's name")
-    if any(0xD800 <= ord(char) < 0xE000 for char in password):
-        raise BadField(field, shown, "must not hold halves of surrogate pairs")
+        raise BadField("password", password, "must not be the user's name")

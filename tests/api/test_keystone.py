@@ -257,6 +257,24 @@ def test_a_member_sees_only_themselves(iam: Stand) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        wish("tester", password="hunter\x002"),
+        wish("tester", password="hunter2" * 1000),
+        {"auth": {"identity": {"methods": ["password"], "password": "hunter2"}}},
+        {"auth": {"identity": {"methods": ["password"], "password": {"user": {"password": ["hunter2"]}}}}},
+        {"auth": {"identity": {"methods": ["token"], "token": "hunter2"}}},
+    ],
+)
+def test_an_error_does_not_repeat_a_secret(iam: Stand, body: Any) -> None:
+    answer = iam.send("POST", TOKENS, body, unsigned=True)
+    assert answer.status_code == 400
+    assert "hunter" not in answer.text
+    named = iam.send("POST", "/v3/users", {"user": {"name": "eve", "password": "hunter2"}}, ak="KEY-boss")
+    assert (named.status_code, "hunter" in named.text, "8 to 128" in named.text) == (400, False, True)
+
+
+@pytest.mark.parametrize(
     ("method", "path", "body", "status", "said"),
     [
         ("POST", "/v3/users", {"user": {"name": "tester"}}, 409, "never used twice"),

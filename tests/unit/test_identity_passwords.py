@@ -118,7 +118,7 @@ def test_a_flood_of_names_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(attempts._wrong) == 50
 
 
-@pytest.mark.parametrize("password", ["", "short67", "x" * 129, "Somebody", "surrogate\ud800"])
+@pytest.mark.parametrize("password", ["", "short67", "x" * 129, "Somebody"])
 def test_passwords_that_are_refused_are_not_told(password: str) -> None:
     with pytest.raises(BadField) as refused:
         check_password(password, "somebody")
