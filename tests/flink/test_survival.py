@@ -62,7 +62,7 @@ def test_killed_while_it_starts_a_job_it_starts_it_once(server: ServerUnderTest,
     again.counted()
 
 
-@pytest.mark.parametrize("sign", ["", "stop-2.intent.json", "stop-2.answer.json", "removed", "gone"])
+@pytest.mark.parametrize("sign", ["", "savepoint-2.intent.json", "savepoint-2.answer.json", "removed", "gone"])
 def test_killed_while_it_stops_a_job_it_stops_it_with_its_savepoint(
     server: ServerUnderTest, jobs: Jobs, sign: str
 ) -> None:
