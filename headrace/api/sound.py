@@ -83,22 +83,42 @@ def check_json(body: bytes) -> Any:
         raise MalformedBody(f"{_MALFORMED} is not UTF-8 at byte {error.start}.") from error
     if text.startswith("\ufeff"):
         raise MalformedBody(f"{_MALFORMED} begins with a byte order mark. Send UTF-8 without one.")
+    huge: list[_Huge] = []
+
+    def whole(digits: str) -> Any:
+        if len(digits) <= MAX_DIGITS + 1 and -(2**63) <= int(digits) < 2**63:
+            return int(digits)
+        huge.append(_Huge(digits))
+        return huge[-1]
+
+    def finite(digits: str) -> Any:
+        if not isinf(float(digits)):
+            return float(digits)
+        huge.append(_Huge(digits))
+        return huge[-1]
+
     try:
         value = json.loads(
-            text,
-            object_pairs_hook=_no_field_twice,
-            parse_int=_whole,
-            parse_float=_finite,
-            parse_constant=_no_constant,
+            text, object_pairs_hook=_no_field_twice, parse_int=whole, parse_float=finite, parse_constant=_no_constant
         )
     except json.JSONDecodeError as error:
         raise MalformedBody(f"{_MALFORMED} is not valid JSON near character {error.pos}.") from error
     except RecursionError as error:
         raise _too_deep() from error
     _check_depth(value)
-    if _SUSPECT.search(text):
-        _check_texts(value)
+    if huge or _SUSPECT.search(text):
+        _check_leaves(value)
     return value
+
+
+class _Huge:
+    """A number that no field takes, until its place is known."""
+
+    def __init__(self, digits: str) -> None:
+        self.digits = digits
+
+    def __repr__(self) -> str:
+        return self.digits if len(self.digits) <= 40 else f"{self.digits[:20]}… of {len(self.digits)} characters"
 
 
 def _is_json(scope: Scope) -> bool:
@@ -133,25 +153,8 @@ def _no_field_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _whole(digits: str) -> int:
-    if len(digits.lstrip("-")) > MAX_DIGITS or not -(2**63) <= int(digits) < 2**63:
-        raise MalformedBody(f"{_MALFORMED} has the number {_cut(digits)}, which does not fit into 64 bits.")
-    return int(digits)
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if isinf(number):
-        raise MalformedBody(f"{_MALFORMED} has the number {_cut(digits)}, which is too large.")
-    return number
-
-
 def _no_constant(name: str) -> Any:
     raise MalformedBody(f"{_MALFORMED} has {name}, which is no number of JSON.")
-
-
-def _cut(digits: str) -> str:
-    return digits if len(digits) <= 40 else f"{digits[:40]}… ({len(digits)} characters)"
 
 
 def _too_deep() -> MalformedBody:
@@ -173,24 +176,26 @@ def _check_depth(value: Any) -> None:
         depth += 1
 
 
-def _check_texts(value: Any) -> None:
-    for place, text in _texts(value, ()):
-        if _UNFIT.search(text):
-            raise BadField(
-                ".".join(place) or "body", text, "must not hold control characters or halves of surrogate pairs"
-            )
+def _check_leaves(value: Any) -> None:
+    for place, leaf in _leaves(value, ()):
+        field = ".".join(place) or "body"
+        if isinstance(leaf, _Huge):
+            raise BadField(field, leaf, "is too large a number")
+        if _UNFIT.search(leaf):
+            raise BadField(field, leaf, "must not hold control characters or halves of surrogate pairs")
 
 
-def _texts(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _leaves(value: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str | _Huge]]:
+    """Texts and huge numbers, each with its place; a field's name before what it holds."""
     match value:
-        case str():
+        case str() | _Huge():
             yield place, value
         case dict():
             for name, child in value.items():
                 yield place, name
-                yield from _texts(child, (*place, name))
+                yield from _leaves(child, (*place, name))
         case list():
             for number, child in enumerate(value):
-                yield from _texts(child, (*place, str(number)))
+                yield from _leaves(child, (*place, str(number)))
         case _:
             pass
