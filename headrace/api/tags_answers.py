@@ -37,7 +37,7 @@ class ProjectTagsAnswer(Answer):
     count: Annotated[int, Field(description="Number of all keys.")]
 
 
-class ResourceFields(Answer):
+class TaggedFields(Answer):
     """One thing."""
 
     resource_id: Annotated[str, Field(examples=["138"])]
@@ -50,7 +50,7 @@ class FilterAnswer(Answer):
     """One page of the things that match, oldest first."""
 
     total_count: Annotated[int, Field(description="Number of all that match.")]
-    resources: list[ResourceFields]
+    resources: list[TaggedFields]
 
 
 class CountAnswer(Answer):

@@ -28,7 +28,7 @@ Value = Annotated[
     str,
     Field(
         description="What {{name}} stands for. No control characters but tab and line breaks.",
-        json_schema_extra={"maxLength": MAX_VALUE},
+        json_schema_extra={"maxLength": MAX_VALUE, "pattern": r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F]*$"},
         examples=["orders-2"],
     ),
 ]
@@ -53,7 +53,7 @@ class UpdateVariable(Wire):
     var_value: Value
 
 
-class DoneAnswer(Answer):
+class VariableAnswer(Answer):
     """It is done."""
 
     is_success: bool
@@ -74,7 +74,7 @@ class VariableFields(Answer):
     update_time: Annotated[int, Field(description="Epoch milliseconds.")]
 
 
-class ListAnswer(Answer):
+class VariablesAnswer(Answer):
     """One page of the project's variables, oldest first."""
 
     is_success: bool
@@ -91,7 +91,7 @@ AFTER_CREATE = {
 """What can be done with a new variable."""
 
 
-@router.post("/v1.0/{project_id}/variables", **answers(DoneAnswer, links=AFTER_CREATE))
+@router.post("/v1.0/{project_id}/variables", **answers(VariableAnswer, links=AFTER_CREATE))
 def create(
     body: CreateVariable, access: Annotated[Access, needs(Standing.MEMBER, trace="createGlobalVariable")], parts: Parts
 ) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class Page(BaseModel):
     offset: Annotated[int, Field(ge=0, le=2**31 - 1, description="Variables to leave out, from the oldest.")] = 0
 
 
-@router.get("/v1.0/{project_id}/variables", **answers(ListAnswer))
+@router.get("/v1.0/{project_id}/variables", **answers(VariablesAnswer))
 def list_variables(
     page: Annotated[Page, Query()], access: Annotated[Access, needs(Standing.MEMBER)], parts: Parts
 ) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def list_variables(
     return {"is_success": True, "message": "", "count": total, "global_vars": [_shown(variable) for variable in found]}
 
 
-@router.put("/v1.0/{project_id}/variables/{var_name}", **answers(DoneAnswer))
+@router.put("/v1.0/{project_id}/variables/{var_name}", **answers(VariableAnswer))
 def update(
     var_name: NameInPath,
     body: UpdateVariable,
@@ -143,7 +143,7 @@ def update(
     return {"is_success": True, "message": ""}
 
 
-@router.delete("/v1.0/{project_id}/variables/{var_name}", **answers(DoneAnswer))
+@router.delete("/v1.0/{project_id}/variables/{var_name}", **answers(VariableAnswer))
 def delete(
     var_name: NameInPath,
     access: Annotated[Access, needs(Standing.MEMBER, trace="deleteGlobalVariable")],
