@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from starlette.testclient import TestClient
 
+from headrace.api import keystone_answers as told
+from headrace.api.access_keys import KeysAnswer
 from headrace.api.app import create_app
 from tests.api.conftest import OTHER, PROJECT, Stand
 from tests.support.people import PASSWORD, accounts_of
@@ -214,21 +217,25 @@ def test_two_credentials_are_none(iam: Stand) -> None:
 
 
 def test_what_is_told(iam: Stand, golden: Any) -> None:
-    token = sign_in(iam, "tester").json()
-    token["token"]["audit_ids"] = ["…"]
-    golden("keystone_token", token)
-    golden("keystone_unscoped_token", {**sign_in(iam, "both").json()["token"], "audit_ids": ["…"]})
-    for name, path in {
-        "versions": "/",
-        "version": "/v3",
-        "projects": "/v3/projects?name=one",
-        "project": f"/v3/projects/{PROJECT}",
-        "domains": "/v3/auth/domains",
-        "user": "/v3/users/id-of-tester",
-        "roles": "/v3/roles",
-        "keys": "/v3.0/OS-CREDENTIAL/credentials",
-    }.items():
-        golden(f"keystone_{name}", iam.send("GET", path, ak="KEY-tester").json())
+    for name, user in (("token", "tester"), ("unscoped_token", "both")):
+        token = sign_in(iam, user).json()
+        told.TokenAnswer.model_validate(token)
+        golden(f"keystone_{name}", {"token": {**token["token"], "audit_ids": ["…"]}})
+    models: dict[str, tuple[str, type[BaseModel]]] = {
+        "versions": ("/", told.VersionsAnswer),
+        "version": ("/v3", told.VersionAnswer),
+        "projects": ("/v3/projects?name=one", told.ProjectsAnswer),
+        "project": (f"/v3/projects/{PROJECT}", told.ProjectAnswer),
+        "domains": ("/v3/auth/domains", told.DomainsAnswer),
+        "user": ("/v3/users/id-of-tester", told.UserAnswer),
+        "roles": ("/v3/roles", told.RolesAnswer),
+        "keys": ("/v3.0/OS-CREDENTIAL/credentials", KeysAnswer),
+    }
+    for name, (path, model) in models.items():
+        body = iam.send("GET", path, ak="KEY-tester").json()
+        model.model_validate(body)
+        golden(f"keystone_{name}", body)
+    told.IdentityError.model_validate(sign_in(iam, "nobody").json())
 
 
 def test_a_member_sees_only_themselves(iam: Stand) -> None:
