@@ -70,8 +70,10 @@ def answers(
         success["model"] = model
     if links:
         success["links"] = links
+    # By reference, not by model: FastAPI would build a validator for each status of each route, seconds at the start.
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
     responses: dict[int | str, Any] = {
-        code: {"model": ErrorAnswer, "description": text} for code, text in REFUSALS.items()
+        code: {"description": text, "content": content} for code, text in REFUSALS.items()
     }
     responses[status] = success
     return {"status_code": status, "responses": {**responses, **(also or {})}, "response_model": None}

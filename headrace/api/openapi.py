@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse
 
 from headrace.api.access import Access, declared, needs
-from headrace.api.answers import REFUSALS, answers
+from headrace.api.answers import REFUSALS, ErrorAnswer, answers
 from headrace.api.fields import MAX_ID
 from headrace.domain.rights import Standing
 
@@ -137,6 +137,8 @@ def document(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     components = described["components"]
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which nobody is ever answered
         components["schemas"].pop(unused, None)
+    schemas = {**components["schemas"], "ErrorAnswer": _without_titles(ErrorAnswer.model_json_schema())}
+    components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {f"Refused{code}": _refusal(code) for code in REFUSALS}
     components["headers"] = {"X-Request-Id": REQUEST_ID}
     components["parameters"] = {"X-Language": LANGUAGE}
