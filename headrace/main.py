@@ -16,6 +16,7 @@ from types import FrameType
 import uvicorn
 
 from headrace.api.app import create_app
+from headrace.api.connections import server_config
 from headrace.api.services import JarCheck, Services
 from headrace.control.driver import Driver
 from headrace.control.reconciler import Reconciler
@@ -177,15 +178,7 @@ def serve(
         HomeUnusable: another server holds the home, or the address cannot be used; see ``build``.
     """
     with build(settings, init_admin, founded) as server, _listening(settings) as listener:
-        http = _Http(
-            uvicorn.Config(
-                create_app(server.services),
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-            )
-        )
+        http = _Http(server_config(create_app(server.services), settings))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listener.getsockname()[1]}"
         server.home.server_file.unlink(missing_ok=True)  # of one that was killed
