@@ -194,6 +194,7 @@ def show(
 
 @router.delete(
     "/v2.0/{project_id}/resources/{name:path}",
+    response_class=Response,
     **answers(also={404: {"description": "There is no such package (no body)"}}),
 )
 def delete(

@@ -30,7 +30,7 @@ def test_upload_list_show_use_delete(stand: Stand, golden: Any) -> None:
     stand.ok("DELETE", f"{RESOURCES}/app.jar?group=g")
     answer = stand.send("DELETE", f"{RESOURCES}/app.jar?group=g")
     assert (answer.status_code, answer.content) == (404, b"")
-    assert stand.refused("GET", f"{RESOURCES}/app.jar?group=g")[:2] == (400, "DLI.12002")
+    assert stand.refused("GET", f"{RESOURCES}/app.jar?group=g")[:2] == (404, "DLI.12002")  # Terraform: it is gone
     assert stand.rows()["files"] == stand.rows()["packages"] == 1
 
 
@@ -100,7 +100,131 @@ def test_packages_are_their_projects(stand: Stand) -> None:
     stand.ok("POST", RESOURCES, {"paths": ["obs://b/app.jar"], "kind": "jar"}, status=201)
     path = "/v2.0/fedcba9876543210fedcba9876543210/resources"
     assert stand.ok("GET", path, ak="OTHER")["total"] == 0
-    assert stand.refused("GET", f"{path}/app.jar", ak="OTHER")[:2] == (400, "DLI.12002")
+    assert stand.refused("GET", f"{path}/app.jar", ak="OTHER")[:2] == (404, "DLI.12002")
+
+
+def put(stand: Stand, *names: str, route: str = "", group: str = "g", **options: Any) -> Any:
+    """Uploads objects of these names."""
+    for name in names:
+        stand.put_object("b", name, stand.jar("a.B", main="a.B"))
+    body = {"paths": [f"obs://b/{name}" for name in names], "group": group}
+    if not route:
+        body["kind"] = "file"
+    return stand.ok("POST", f"{RESOURCES}{route}", body, **{"status": 201, **options})
+
+
+def names(stand: Stand, **options: Any) -> list[str]:
+    found = stand.ok("GET", RESOURCES, **options)["resources"]
+    return [f"{each['group_name']}/{each['resource_name']}:{each['owner']}" for each in found]
+
+
+@pytest.mark.parametrize("route", ["/jars", "/files", "/pyfiles"])
+def test_a_group_is_overwritten(stand: Stand, route: str) -> None:
+    put(stand, "a.jar", "b.jar")
+    put(stand, "a.jar", group="other")
+    put(stand, "c.jar")
+    assert names(stand) == ["g/a.jar:tester", "g/b.jar:tester", "g/c.jar:tester", "other/a.jar:tester"]
+    answer = put(stand, "b.jar", "d.jar", route=route)
+    assert answer["resources"] == ["b.jar", "d.jar"]
+    assert names(stand) == ["g/b.jar:tester", "g/d.jar:tester", "other/a.jar:tester"]
+    assert stand.rows()["files"] == 3
+    traces = stand.ok("GET", "/headrace/v1/{p}/audit?trace_name=deleteResource")["traces"]
+    assert {trace["resource_id"] for trace in traces} == {"g/a.jar", "g/c.jar"}
+
+
+def test_without_a_group_nothing_is_overwritten(stand: Stand) -> None:
+    put(stand, "a.jar", route="/jars", group="")
+    put(stand, "b.jar", route="/jars", group="")
+    assert names(stand) == ["/a.jar:tester", "/b.jar:tester"]
+
+
+def test_no_package_is_dropped_that_a_job_names(stand: Stand) -> None:
+    put(stand, "a.jar", "b.jar")
+    job_id = stand.create(entrypoint="g/a.jar")
+    before = stand.rows()
+    body = {"paths": ["obs://b/b.jar"], "group": "g"}
+    status, code, message = stand.refused("POST", f"{RESOURCES}/jars", body)
+    assert (status, code) == (400, "DLI.0007")
+    assert f"the job {job_id}" in message
+    assert stand.rows() == before
+    put(stand, "a.jar", route="/jars")
+    assert names(stand) == ["g/a.jar:tester"]
+
+
+def test_no_package_is_dropped_that_is_somebody_elses(stand: Stand) -> None:
+    put(stand, "a.jar")
+    put(stand, "b.jar", ak="SUB")
+    before = stand.rows()
+    body = {"paths": ["obs://b/b.jar"], "group": "g"}
+    assert stand.refused("POST", f"{RESOURCES}/jars", body, ak="SUB")[:2] == (403, "DLI.0016")
+    assert stand.rows() == before
+    grant = [{"object": "resources.g/a.jar", "privileges": ["DELETE_RESOURCE"]}]
+    change = {"user_name": "sub", "action": "grant", "privileges": grant}
+    stand.ok("PUT", "/v1.0/{p}/user-authorization", change)
+    put(stand, "b.jar", route="/jars", ak="SUB")
+    assert names(stand) == ["g/b.jar:sub"]
+
+
+OWNER = f"{RESOURCES}/owner"
+
+
+def test_packages_change_their_owner(stand: Stand) -> None:
+    done = {"is_success": True, "message": ""}
+    put(stand, "a.jar", "b.jar")
+    put(stand, "a.jar", group="")
+    assert stand.ok("PUT", OWNER, {"new_owner": "sub", "group_name": "g", "resource_name": "a.jar"}) == done
+    assert names(stand) == ["/a.jar:tester", "g/a.jar:sub", "g/b.jar:tester"]
+    assert names(stand, ak="SUB") == ["g/a.jar:sub"]
+    assert stand.ok("PUT", OWNER, {"new_owner": "sub", "resource_name": "a.jar"}) == done
+    assert stand.ok("PUT", OWNER, {"new_owner": "sub2", "resource_name": "g/a.jar"}, ak="SUB") == done
+    assert names(stand) == ["/a.jar:sub", "g/a.jar:sub2", "g/b.jar:tester"]
+    assert stand.ok("PUT", OWNER, {"new_owner": "sub", "group_name": "g", "resource_name": None}) == done
+    assert names(stand) == ["/a.jar:sub", "g/a.jar:sub", "g/b.jar:sub"]
+    stand.ok("DELETE", f"{RESOURCES}/b.jar?group=g", ak="SUB")
+    traces = stand.ok("GET", "/headrace/v1/{p}/audit?trace_name=updateResourceOwner")["traces"]
+    assert {trace["resource_id"] for trace in traces} == {"a.jar", "g/a.jar", "g/b.jar"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"new_owner": "nobody"}, 404, "DLI.0002"),
+        ({"new_owner": "stranger"}, 404, "DLI.0002"),  # of another project
+        ({"new_owner": ""}, 400, "DLI.0001"),
+        ({"new_owner": None}, 400, "DLI.0001"),
+        ({"resource_name": None, "group_name": None}, 400, "DLI.0001"),
+        ({"resource_name": "", "group_name": ""}, 400, "DLI.0001"),
+        ({"resource_name": "none.jar"}, 404, "DLI.12002"),
+        ({"group_name": "none"}, 404, "DLI.12002"),
+        ({"group_name": "none", "resource_name": None}, 404, "DLI.12002"),
+        ({"group_name": ".."}, 400, "DLI.0001"),
+        ({"unknown": 1}, 400, "DLI.0001"),
+    ],
+    ids=str,
+)
+def test_a_change_of_owner_that_cannot_be(stand: Stand, changes: dict[str, Any], status: int, code: str) -> None:
+    put(stand, "a.jar")
+    body = {"new_owner": "sub", "group_name": "g", "resource_name": "a.jar", **changes}
+    found = stand.refused("PUT", OWNER, body)
+    assert found[:2] == (status, code)
+    if code == "DLI.0002":
+        assert found[2] == f"No such user. userName:{changes['new_owner']}."
+    assert names(stand) == ["g/a.jar:tester"]
+
+
+def test_only_whose_it_is_gives_it_away(stand: Stand) -> None:
+    put(stand, "a.jar")
+    put(stand, "b.jar", ak="SUB")
+    body = {"new_owner": "sub", "group_name": "g", "resource_name": "a.jar"}
+    assert stand.refused("PUT", OWNER, body, ak="SUB")[:2] == (404, "DLI.12002")  # they do not see it
+    every = ["USE_RESOURCE", "UPDATE_RESOURCE", "GET_RESOURCE", "DELETE_RESOURCE", "GRANT_PRIVILEGE"]
+    change = {"user_name": "sub", "action": "grant"}
+    granted = [{"object": "resources.g/a.jar", "privileges": every}]
+    stand.ok("PUT", "/v1.0/{p}/user-authorization", {**change, "privileges": granted})
+    assert stand.refused("PUT", OWNER, body, ak="SUB")[:2] == (403, "DLI.0016")
+    whole_group = {"new_owner": "sub", "group_name": "g"}
+    assert stand.refused("PUT", OWNER, whole_group, ak="SUB")[:2] == (403, "DLI.0016")
+    assert names(stand) == ["g/a.jar:tester", "g/b.jar:sub"]
 
 
 def test_obs_authorize(stand: Stand) -> None:

@@ -255,7 +255,8 @@ def test_a_connection_test(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "host", "host:", ":80", "host:0", "host:65536", "http://host:80", "a b:80", "a\n:80", "::1:80", None]
+    "address",
+    ["", "host", "host:", ":80", "host:0", "host:65536", "http://host:80", "a b:80", "a\n:80", "::1:80", None],
 )
 def test_no_address(stand: Stand, address: Any) -> None:
     assert stand.refused("POST", TEST, {"address": address})[:2] == (400, "DLI.0001")
