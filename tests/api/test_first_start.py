@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,13 @@ def test_a_shared_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with serve(home) as again:
         assert secrets["secret key"] not in again["said"]
         assert ApiClient.of_home(home).call("GET", "/v1.0/{p}/queues")["queues"] == []
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    with closing(sqlite3.connect(home / "headrace.db")) as database:  # docs/users.md, "keys are lost"
+        database.execute("UPDATE access_keys SET published = 1 WHERE access_key = ?", [secrets["access key"]])
+        database.commit()
+    with serve(home) as rescued:
+        assert rescued["secret_key"] == secrets["secret key"]
 
 
 def test_an_older_home(tmp_path: Path) -> None:
