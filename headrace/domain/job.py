@@ -88,7 +88,7 @@ class Record:
         request_seen: the newest ``Desired.request_no`` that was taken up.
         outcome: in CLEARING, the phase that follows; otherwise None.
         restore_path: what the current attempt was told to restore from; "" = a clean start.
-        savepoint_path: the newest savepoint of the job; "" = none.
+        savepoint_path: the newest savepoint of the job, made or (by the API, of a job at rest) imported; "" = none.
         note: cause and suggestion for a person, DLI's ``status_desc``.
     """
 

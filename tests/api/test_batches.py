@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from tests.api.conftest import Stand
 
 STREAMING = "/v1.0/{p}/streaming/jobs"
-ACTIVE = [Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.SAVEPOINTING, Phase.STOP_FAILED]
+STOPPABLE = [Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.SAVING, Phase.STOP_FAILED]
+ACTIVE = [*STOPPABLE, Phase.SAVEPOINTING]
 
 
 def test_run_records_the_request_and_nudges(stand: Stand) -> None:
@@ -126,7 +127,7 @@ def test_resume_needs_a_savepoint(stand: Stand) -> None:
     assert stand.job(job_id).desired.resume_savepoint
 
 
-@pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.STOP_FAILED])
+@pytest.mark.parametrize("phase", STOPPABLE)
 @pytest.mark.parametrize("savepoint", [True, False])
 def test_stop(stand: Stand, phase: Phase, *, savepoint: bool) -> None:
     job_id = stand.create()

@@ -18,6 +18,7 @@ from headrace.domain.deployment import (
     parse_runtime_config,
     plan,
     savepoint_dir,
+    triggered_savepoint_dir,
 )
 from headrace.domain.errors import BadField
 from headrace.domain.job import Desired, Goal, Job, JobSpec, Phase, Record
@@ -284,3 +285,11 @@ def test_where_a_savepoint_goes() -> None:
     asked = replace(JOB, desired=Desired(Goal.STOP, 2, requested_ms=1_700_000_000_999))
     assert savepoint_dir(asked) == "obs://bucket/jobs/savepoint/7/2023-11-14_22-13-20"
     assert savepoint_dir(replace(asked, spec=SPEC.evolve(obs_bucket=""))) == ""
+
+
+def test_a_savepoint_goes_where_it_was_asked_to_and_a_stop_does_not() -> None:
+    asked = replace(JOB, desired=Desired(Goal.SAVEPOINT, 2, requested_ms=1_700_000_000_999))
+    assert triggered_savepoint_dir(asked) == savepoint_dir(asked)
+    there = replace(asked, desired=replace(asked.desired, savepoint_target="obs://b/there"))
+    assert triggered_savepoint_dir(there) == "obs://b/there"
+    assert savepoint_dir(there) == savepoint_dir(asked)

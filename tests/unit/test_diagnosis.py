@@ -125,6 +125,9 @@ def test_why_a_savepoint_failed(savepoint: SavepointView, reason: str) -> None:
     text = diagnosis.savepoint_failed(DeploymentView(Sight.LIVE, savepoint=savepoint))
     assert reason in text
     assert "still runs" in text
+    alone = diagnosis.not_saved(DeploymentView(Sight.LIVE, savepoint=savepoint))
+    assert reason in alone
+    assert "runs on" in alone
 
 
 @pytest.mark.parametrize("state", sorted(FlinkState))

@@ -126,6 +126,8 @@ def test_every_write_raises_the_version_and_overtaken_writes_are_refused(stores:
     with pytest.raises(StaleJob):
         stores.jobs.annotate(stale, "x")
     with pytest.raises(StaleJob):
+        stores.jobs.import_savepoint(stale, "obs://b/s", now_ms=2)
+    with pytest.raises(StaleJob):
         stores.jobs.move(stale, Record(Phase.PREPARING, 1), now_ms=2)
     assert stores.jobs.get(stale.id) == fresh
     assert len(stores.jobs.history(stale.id)) == 1
@@ -179,9 +181,15 @@ def test_unsettled_are_the_live_the_asked_and_those_to_be_deleted(stores: Stores
         (Phase.FAILED, Desired(Goal.DELETE, 2), 1, Phase.FAILED),
         (Phase.FAILED, Desired(Goal.RUN, 2), 2, Phase.FAILED),
         (Phase.RUNNING, Desired(Goal.STOP, 2), 1, Phase.RUNNING),
+        (Phase.RUNNING, Desired(Goal.SAVEPOINT, 2), 1, Phase.SAVING),
+        (Phase.RUNNING, Desired(Goal.SAVEPOINT, 2), 2, Phase.RUNNING),
+        (Phase.CLEARING, Desired(Goal.SAVEPOINT, 2), 1, Phase.CLEARING),
+        (Phase.FAILED, Desired(Goal.SAVEPOINT, 2), 1, Phase.FAILED),
     ],
 )
-def test_a_run_that_was_accepted_is_shown_as_preparing(phase: Phase, desired: Desired, seen: int, shown: Phase) -> None:
+def test_what_was_accepted_is_shown_before_it_is_taken_up(
+    phase: Phase, desired: Desired, seen: int, shown: Phase
+) -> None:
     assert shown_phase(Job(1, "p", SPEC, desired, Record(phase, request_seen=seen))) is shown
 
 
