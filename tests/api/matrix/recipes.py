@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.domain.job import Phase
+from tests.api.matrix.more_recipes import MORE
+from tests.api.matrix.recipes_base import Make, Recipe, Things, job_rights, package_rights, queue_rights
 from tests.support.people import PASSWORD
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 STREAMING = "/v1.0/{project_id}/streaming"
 PACKAGES = "/v2.0/{project_id}/resources"
 OURS = "/headrace/v1/{project_id}"
-
-
-@dataclass(frozen=True)
-class Things:
-    """One set of things of one owner."""
-
-    owner: str
-    job_id: int
-    job_name: str
-    queue: str
-    group: str
-    package: str
-    bucket: str = "b"
-    names: dict[str, str] = field(default_factory=dict)
-
-
-Make = Callable[[Things], Any]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A call that succeeds.
-
-    Attributes:
-        body: JSON; bytes are sent as they are.
-        query: without "?".
-        ok: status of success.
-        phase: where the job stands.
-        grants: (object, privilege) that a member needs besides, or instead where the declaration names no privilege.
-        member: what a member without any grant gets: "refused", "served", or "" = follows from the declaration.
-    """
-
-    body: Make | None = None
-    query: Make | None = None
-    ok: int = 200
-    phase: Phase = Phase.DRAFT
-    grants: Callable[[Things], list[tuple[str, str]]] = lambda _: []
-    member: str = ""
-    params: Make = lambda _: {}
-    headers: Make = lambda _: {}
 
 
 def ids(things: Things) -> Any:
@@ -63,24 +23,13 @@ def upload(things: Things) -> Any:
     return {"paths": ["obs://b/app.jar"], "group": things.group}
 
 
-def package_rights(*privileges: str) -> Callable[[Things], list[tuple[str, str]]]:
-    return lambda things: [(f"resources.{things.group}/{things.package}", name) for name in privileges]
-
-
-def job_rights(*privileges: str) -> Callable[[Things], list[tuple[str, str]]]:
-    return lambda things: [(f"jobs.flink.{things.job_id}", name) for name in privileges]
-
-
-def queue_rights(*privileges: str) -> Callable[[Things], list[tuple[str, str]]]:
-    return lambda things: [(f"queues.{things.queue}", name) for name in privileges]
-
-
 def privilege_change(things: Things) -> Any:
     change = {"object": f"jobs.flink.{things.job_id}", "privileges": ["GET"]}
     return {"user_name": "sub2", "action": "grant", "privileges": [change]}
 
 
 RECIPES: dict[str, Recipe] = {
+    **MORE,
     "GET /healthz": Recipe(),
     "GET /openapi.json": Recipe(),
     f"POST {STREAMING}/flink-jobs": Recipe(lambda t: {"name": f"new-{t.job_name}", "entrypoint": "obs://b/app.jar"}),
@@ -171,7 +120,7 @@ RECIPES |= {
     "POST /v3/auth/tokens": Recipe(password, ok=201),
     "GET /v3/auth/tokens": Recipe(headers=subject),
     "HEAD /v3/auth/tokens": Recipe(headers=subject),
-    "DELETE /v3/auth/tokens": Recipe(headers=subject, ok=204),
+    "DELETE /v3/auth/tokens": Recipe(headers=subject, ok=204, once=True),
     "GET /v3/auth/catalog": Recipe(),
     "GET /v3/auth/projects": Recipe(),
     "GET /v3/auth/domains": Recipe(),
@@ -195,7 +144,10 @@ RECIPES |= {
     "PATCH /v3/users/{user_id}": Recipe(lambda _: {"user": {"description": "changed"}}, params=SUB2),
     "DELETE /v3/users/{user_id}": Recipe(params=SUB2, ok=204),
     "POST /v3/users/{user_id}/password": Recipe(
-        lambda _: {"user": {"original_password": PASSWORD, "password": "another password"}}, params=who(), ok=204
+        lambda _: {"user": {"original_password": PASSWORD, "password": "another password"}},
+        params=who(),
+        ok=204,
+        once=True,
     ),
     f"GET {SYSTEM_ROLES}": Recipe(params=who()),
     f"PUT {SYSTEM_ROLES}/{{role_id}}": Recipe(params=who(role_id="admin"), ok=204),
@@ -204,7 +156,7 @@ RECIPES |= {
     f"GET {KEYS}": Recipe(query=lambda _: "user_id=id-of-sub"),
     f"GET {KEYS}/{{access_key}}": Recipe(params=who()),
     f"PUT {KEYS}/{{access_key}}": Recipe(lambda _: {"credential": {"status": "inactive"}}, params=who()),
-    f"DELETE {KEYS}/{{access_key}}": Recipe(params=who(), ok=204),
+    f"DELETE {KEYS}/{{access_key}}": Recipe(once=True, params=who(), ok=204),
     "POST /v3.0/OS-CREDENTIAL/securitytokens": Recipe(
         lambda _: {"auth": {"identity": {"methods": ["token"], "token": {"id": TOKEN}}}}, ok=201
     ),
