@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -78,8 +80,24 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
         "description": "The object's key: parts of at most 240 bytes with `/` between them, none of them `.` or `..`",
         "schema": {"type": "string", "minLength": 1, "maxLength": 1024},
     },
+    "queue_name": {
+        "description": "The queue, whatever the case",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+    },
+    "template_id": {"description": "A template, of which there are none", "schema": {"type": "integer"}},
+    "plan_id": {"description": "A plan, of which there are none", "schema": {"type": "integer"}},
+    **{
+        name: {"description": text, "schema": {"type": "string", "minLength": 1, "maxLength": 128}}
+        for name, text in (
+            ("domain_id", "The domain"),
+            ("tenant_id", "The project"),
+            ("user_id", "The user"),
+            ("role_id", "The role"),
+            ("access_key", "The access key"),
+        )
+    },
 }
-"""Parameters of paths that mean the same everywhere; a route's own description of one wins."""
+"""Parameters of paths that mean the same everywhere, and have no description where they stand."""
 
 LANGUAGE = {
     "name": "X-Language",
@@ -92,6 +110,7 @@ REQUEST_ID = {
     "description": "Of this answer alone; the server's log has it",
     "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
 }
+THIS = {"type": "object", "required": ["openapi", "paths"], "description": "This document"}
 _HEADERS = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
 DESCRIPTION = """Apache Flink JAR jobs behind the HTTP API of Huawei Cloud's Data Lake Insight.
 
@@ -106,7 +125,7 @@ as in DLI and what is not."""
         also={
             200: {
                 "description": "This document",
-                "content": {"application/json": {"schema": {"type": "object", "required": ["openapi", "paths"]}}},
+                "content": {"application/json": {"schema": THIS}},
             }
         }
     ),
@@ -120,7 +139,7 @@ def describe(request: Request, access: Annotated[Access, needs(Standing.PUBLIC)]
 
 def document(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     """The document of all routes of the application."""
-    described: dict[str, Any] = _without_titles(
+    described = _without_modules(
         get_openapi(
             title="Headrace",
             version=version("headrace"),
@@ -133,7 +152,10 @@ def document(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
         for route in router.routes:
             if isinstance(route, APIRoute):
                 for method in route.methods or ():
-                    _complete(described["paths"][route.path_format][method.lower()], route)
+                    operation = described["paths"][route.path_format][method.lower()]
+                    _complete(operation, route)
+                    if method == "HEAD":
+                        operation["responses"][str(route.status_code or 200)].pop("content", None)
     components = described["components"]
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which nobody is ever answered
         components["schemas"].pop(unused, None)
@@ -157,6 +179,15 @@ def family(route: APIRoute) -> str:
 def operation_id(route: APIRoute) -> str:
     """Stable as long as the function keeps its name: ``jobs_create``."""
     return f"{family(route)}_{route.endpoint.__name__}"
+
+
+def _without_modules(described: dict[str, Any]) -> dict[str, Any]:
+    """Models of one name in two modules are told apart by words, and not by paths of ours."""
+    text = json.dumps(_without_titles(described))
+    for path, module, name in set(re.findall(r"\b(headrace__api__(\w+?)__(\w+))\b", text)):
+        word = "".join(part.capitalize() for part in module.removesuffix("_answers").split("_"))
+        text = re.sub(rf"\b{path}\b", f"{word}{name}", text)
+    return dict(json.loads(text))
 
 
 def _refusal(code: int) -> dict[str, Any]:
@@ -193,18 +224,9 @@ def _complete(operation: dict[str, Any], route: APIRoute) -> None:
     for name in reversed(route.param_convertors):
         own = given.pop(name, {})
         common = PATH_PARAMETERS.get(name, {})
-        schema = {**common.get("schema", {}), **({} if name in PATH_PARAMETERS else own.get("schema", {}))}
-        given = {
-            name: {
-                "name": name,
-                "in": "path",
-                "required": True,
-                **common,
-                **own,
-                "schema": schema or {"type": "string"},
-            },
-            **given,
-        }
+        if own.get("description"):
+            common = {}
+        given = {name: {"name": name, "in": "path", "required": True, **own, **common}, **given}
     operation["parameters"] = [*given.values(), {"$ref": "#/components/parameters/X-Language"}]
     responses = operation["responses"]
     responses.pop("422", None)
