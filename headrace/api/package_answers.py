@@ -36,7 +36,7 @@ class GroupFields(Answer):
     status: Ready
     resources: Annotated[list[str], Field(description="Names of the packages.")]
     resource_names: Annotated[list[str], Field(description="The same; Terraform's name.")]
-    details: list[PackageFields]
+    details: Annotated[list[PackageFields], Field(description="Each package")]
     create_time: Annotated[int, Field(description="Of the oldest, epoch milliseconds.")]
     update_time: Annotated[int, Field(description="Of the latest change, epoch milliseconds.")]
     is_async: Annotated[bool, Field(description="False.")]
@@ -54,9 +54,9 @@ class ModuleFields(GroupFields):
 class ListAnswer(Answer):
     """Packages, by themselves and by group."""
 
-    resources: list[PackageFields]
-    modules: Annotated[list[dict[str, Any]], Field(description="None are built in.", max_length=0)]
-    groups: list[GroupFields]
+    resources: Annotated[list[PackageFields], Field(description="Packages that the caller may see")]
+    modules: Annotated[list[Any], Field(description="None are built in.", max_length=0)]
+    groups: Annotated[list[GroupFields], Field(description="The same, by group")]
     total: Annotated[int, Field(ge=0, description="Number of the packages.")]
 
 
@@ -71,7 +71,7 @@ class AuthorizedAnswer(Answer):
     """The buckets exist, and are the project's."""
 
     is_success: Annotated[str, Field(description='The text "true".', examples=["true"])]
-    message: str
+    message: Annotated[str, Field(description="A sentence that names the buckets")]
 
 
 def shown(package: Package) -> dict[str, Any]:

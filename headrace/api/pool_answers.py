@@ -29,10 +29,10 @@ class PoolFields(Answer):
 
     id: Annotated[int, Field(description="Unique over all projects.")]
     elastic_resource_pool_name: PoolNameShown
-    description: str
+    description: Annotated[str, Field(description="For people")]
     owner: Annotated[str, Field(description="Name of the user who created it.", examples=["ann"])]
-    min_cu: Annotated[int, Field(ge=1, examples=[16])]
-    max_cu: Annotated[int, Field(ge=1, examples=[64])]
+    min_cu: Annotated[int, Field(description="The fewest CUs that it has", ge=1, examples=[16])]
+    max_cu: Annotated[int, Field(description="The most CUs that it has", ge=1, examples=[64])]
     actual_cu: Annotated[int, Field(ge=1, description="What its queues may take together, within min_cu and max_cu.")]
     current_cu: Annotated[int, Field(ge=1, description="The same: a pool scales at once.")]
     prepay_cu: Annotated[int, Field(description="0.")]
@@ -55,18 +55,20 @@ class ListAnswer(DoneAnswer):
     """One page of pools."""
 
     count: Annotated[int, Field(ge=0, description="Number of all pools that match.")]
-    elastic_resource_pools: list[PoolFields]
+    elastic_resource_pools: Annotated[list[PoolFields], Field(description="The page")]
 
 
 class PolicyShown(Answer):
     """What a queue is kept and may take between two hours of the day."""
 
-    priority: Annotated[int, Field(ge=1, le=100)]
-    impact_start_time: Annotated[str, Field(examples=["00:00"])]
-    impact_stop_time: Annotated[str, Field(examples=["24:00"])]
-    min_cu: Annotated[int, Field(ge=0)]
-    max_cu: Annotated[int, Field(ge=1)]
-    inherit_elastic_resource_pool_max_cu: bool
+    priority: Annotated[int, Field(description="Kept and read back; jobs are served in turn", ge=1, le=100)]
+    impact_start_time: Annotated[str, Field(description="From this hour", examples=["00:00"])]
+    impact_stop_time: Annotated[str, Field(description="To this hour", examples=["24:00"])]
+    min_cu: Annotated[int, Field(description="CUs that are kept for the queue", ge=0)]
+    max_cu: Annotated[int, Field(description="The most CUs that its jobs may hold", ge=1)]
+    inherit_elastic_resource_pool_max_cu: Annotated[
+        bool, Field(description="Whether the pool's max_cu stands for max_cu")
+    ]
 
 
 class PooledQueueFields(Answer):
@@ -74,17 +76,17 @@ class PooledQueueFields(Answer):
 
     queue_name: QueueNameShown
     enterprise_project_id: Annotated[str, Kept]
-    queue_type: Annotated[str, Field(examples=["general"])]
+    queue_type: Annotated[str, Field(description="general runs JAR jobs; sql runs nothing here", examples=["general"])]
     owner: Annotated[str, Field(description="Name of the user who created it.", examples=["ann"])]
     create_time: Millis
-    engine: Annotated[str, Field(examples=["flink"])]
+    engine: Annotated[str, Field(description="flink for type general", examples=["flink"])]
     queue_scaling_policies: Annotated[list[PolicyShown], Field(description="That of 00:00 to 24:00 counts.")]
 
 
 class QueuesAnswer(DoneAnswer):
     """One page of a pool's queues."""
 
-    queues: list[PooledQueueFields]
+    queues: Annotated[list[PooledQueueFields], Field(description="The page")]
     count: Annotated[int, Field(ge=0, description="Number of all that match.")]
 
 
@@ -105,7 +107,7 @@ class RecordsAnswer(Answer):
     """One page of the scaling history."""
 
     count: Annotated[int, Field(ge=0, description="Number of the items.")]
-    items: list[RecordFields]
+    items: Annotated[list[RecordFields], Field(description="The page")]
 
 
 def shown(pool: ElasticPool, seen: Collection[str]) -> dict[str, Any]:

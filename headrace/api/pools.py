@@ -230,12 +230,14 @@ class PolicyFields(Wire):
     """What a queue is kept and may take between two hours of the day."""
 
     impact_start_time: Annotated[
-        Text, shaped("(?:[01][0-9]|2[0-3]):00", 'must be a full hour, "00:00" to "23:00"'), Field(examples=["00:00"])
+        Text,
+        shaped("(?:[01][0-9]|2[0-3]):00", 'must be a full hour, "00:00" to "23:00"'),
+        Field(description="From this full hour.", examples=["00:00"]),
     ]
     impact_stop_time: Annotated[
         Text,
         shaped("(?:0[0-9]|1[0-9]|2[0-4]):00", 'must be a full hour, "00:00" to "24:00"'),
-        Field(examples=["24:00"]),
+        Field(description="To this full hour.", examples=["24:00"]),
     ]
     priority: Annotated[int, whole(1, 100), Field(description="Kept and read back; jobs are served in turn.")]
     min_cu: Annotated[int, whole(0, MAX_CUS), Field(description="CUs that are kept for the queue.", examples=[4])]

@@ -53,18 +53,18 @@ class Change(Wire):
 
     user_name: UserName
     action: Annotated[Action, Field(description="grant adds, revoke takes away, update replaces.")]
-    privileges: Annotated[list[Privilege], Field(min_length=1, max_length=100)]
+    privileges: Annotated[list[Privilege], Field(description="What on which things.", min_length=1, max_length=100)]
 
 
 class ChangeAnywhere(Wire):
     """PUT authorization: of a user, or (refused) of another project."""
 
-    user_name: UserName | None = None
+    user_name: Annotated[UserName | None, Field(description="Whose privileges.")] = None
     projectId: Annotated[  # noqa: N815 - DLI's name
         Text | None, Field(max_length=64, description="Not supported: a project sees only itself.")
     ] = None
     action: Annotated[Action, Field(description="grant adds, revoke takes away, update replaces.")]
-    privileges: Annotated[list[Privilege], Field(min_length=1, max_length=100)]
+    privileges: Annotated[list[Privilege], Field(description="What on which things.", min_length=1, max_length=100)]
 
 
 class ChangeOfQueue(Wire):

@@ -43,8 +43,8 @@ class CreatedAnswer(DoneAnswer):
 class TagFields(Answer):
     """A tag."""
 
-    key: Annotated[str, Field(examples=["team"])]
-    value: Annotated[str, Field(examples=["payments"])]
+    key: Annotated[str, Field(description="The key", examples=["team"])]
+    value: Annotated[str, Field(description="The value", examples=["payments"])]
 
 
 class QueueFields(Answer):
@@ -52,11 +52,11 @@ class QueueFields(Answer):
 
     queue_id: Annotated[int, Field(description="Unique over all projects.")]
     queue_name: QueueNameShown
-    description: str
+    description: Annotated[str, Field(description="For people")]
     owner: Annotated[str, Field(description="Name of the user who created it.", examples=["ann"])]
     create_time: Millis
     queue_type: Annotated[str, Field(description="general runs JAR jobs; sql runs nothing here.", examples=["general"])]
-    engine: Annotated[str, Field(examples=["flink"])]
+    engine: Annotated[str, Field(description="flink for type general, else as it was given", examples=["flink"])]
     used_cu: Annotated[float, Field(ge=0, description="CUs that jobs hold now.", examples=[2.5])]
     cu_count: Annotated[int, Field(ge=1, description="CUs that it was made with, or scaled to.", examples=[16])]
     cu_spec: Annotated[int, Field(ge=1, description="The same.")]
@@ -77,7 +77,7 @@ class QueueFields(Answer):
     is_restarting: Annotated[bool, Field(description="Always false.")]
     labels: Annotated[str, Field(description="As they were given, with commas between.", examples=["multi_az=2"])]
     feature: Annotated[str, Kept]
-    tags: list[TagFields]
+    tags: Annotated[list[TagFields], Field(description="As they were given")]
     elastic_resource_pool_name: Annotated[str, Field(description="Its pool; empty outside any.")]
     support_spark_versions: Versions
     default_spark_version: Annotated[str, Field(description="Empty.")]
@@ -93,7 +93,7 @@ class QueueFields(Answer):
 class ListAnswer(DoneAnswer):
     """One page of queues."""
 
-    queues: list[QueueFields]
+    queues: Annotated[list[QueueFields], Field(description="The page")]
 
 
 class ShowAnswer(QueueFields):
@@ -117,14 +117,14 @@ class ActionAnswer(DoneAnswer):
 class PropertyFields(Answer):
     """One property."""
 
-    key: Annotated[str, Field(examples=["computeEngine.maxInstance"])]
+    key: Annotated[str, Field(description="Its name", examples=["computeEngine.maxInstance"])]
     value: Annotated[str, Field(description="As text, numbers too.", examples=["2"])]
 
 
 class PropertiesAnswer(DoneAnswer):
     """One page of a queue's properties, by key."""
 
-    properties: list[PropertyFields]
+    properties: Annotated[list[PropertyFields], Field(description="The page")]
 
 
 class TestAnswer(DoneAnswer):

@@ -76,20 +76,20 @@ class CommonProperties(Wire):
 class AdvancedProperties(CommonProperties):
     """Properties that can be changed."""
 
-    cidr: Annotated[Cidr | None, Field(alias="network.cidrInVpc")] = None
+    cidr: Annotated[Cidr | None, Field(alias="network.cidrInVpc", description=UNUSED)] = None
     save_result: Annotated[TrueOrFalse | None, Field(alias="job.saveJobResultToJobBucket", description=UNUSED)] = None
 
 
 class AddProperties(Wire):
     """POST properties."""
 
-    properties: CommonProperties
+    properties: Annotated[CommonProperties, Field(description="What is set.")]
 
 
 class ChangeProperties(Wire):
     """PUT properties."""
 
-    properties: AdvancedProperties
+    properties: Annotated[AdvancedProperties, Field(description="What is set.")]
 
 
 Key = Literal[

@@ -36,14 +36,14 @@ class QuotaFields(Answer):
 class Quotas(Answer):
     """All kinds."""
 
-    resources: list[QuotaFields]
+    resources: Annotated[list[QuotaFields], Field(description="One of each kind")]
 
 
 class QuotasAnswer(Answer):
     """The project's quotas."""
 
     is_success: Annotated[bool, Field(description="Always true; an error has another body.")]
-    quotas: Quotas
+    quotas: Annotated[Quotas, Field(description="All kinds")]
 
 
 @router.get("/v3/{project_id}/quotas", **answers(QuotasAnswer))

@@ -87,7 +87,7 @@ Id = Annotated[
 class CreateTags(Wire):
     """POST tags/create; ``action`` is sent by older clients."""
 
-    action: Literal["create"] | None = None
+    action: Annotated[Literal["create"] | None, Field(description="create; nothing else.")] = None
     tags: Annotated[Tags, Field(min_length=1, description="A key that is there already takes the new value.")]
 
 
@@ -101,8 +101,10 @@ class GoneTag(Wire):
 class DeleteTags(Wire):
     """POST tags/delete; a tag that is not there counts as deleted."""
 
-    action: Literal["delete"] | None = None
-    tags: Annotated[list[GoneTag], Field(min_length=1, max_length=MAX_TAGS)]
+    action: Annotated[Literal["delete"] | None, Field(description="delete; nothing else.")] = None
+    tags: Annotated[
+        list[GoneTag], Field(description="Keys, with or without their values.", min_length=1, max_length=MAX_TAGS)
+    ]
 
 
 class Page(BaseModel):
@@ -117,15 +119,18 @@ class Page(BaseModel):
 class WantedTag(Wire):
     """Things that have a tag of this key; ``values``: with one of these values, [] = with any."""
 
-    key: Annotated[Text, Field(min_length=1, max_length=128, examples=["team"])]
-    values: Annotated[list[Annotated[Text, Field(max_length=255)]], Field(max_length=MAX_TAGS, examples=[["a", "b"]])]
+    key: Annotated[Text, Field(description="The key.", min_length=1, max_length=128, examples=["team"])]
+    values: Annotated[
+        list[Annotated[Text, Field(description="One of these; of none, any value.", max_length=255)]],
+        Field(max_length=MAX_TAGS, description="One of these; none: any.", examples=[["a", "b"]]),
+    ]
 
 
 class Match(Wire):
     """Things whose name holds this text, whatever the case; an empty text is a name that nothing has."""
 
-    key: Literal["resource_name"]
-    value: Annotated[Text, Field(max_length=255, examples=["orders"])]
+    key: Annotated[Literal["resource_name"], Field(description="What is matched.")]
+    value: Annotated[Text, Field(description="A part of the name.", max_length=255, examples=["orders"])]
 
 
 class Filter(Wire):
@@ -137,7 +142,7 @@ class Filter(Wire):
     tags: Annotated[list[WantedTag] | None, Field(max_length=MAX_TAGS, description="All of these must be there.")] = (
         None
     )
-    matches: Annotated[list[Match] | None, Field(max_length=1)] = None
+    matches: Annotated[list[Match] | None, Field(description="What the name must hold.", max_length=1)] = None
 
 
 @router.post("/v3/{project_id}/{resource_type}/{resource_id:path}/tags/create", **answers(status=204))

@@ -39,4 +39,4 @@ class ImportAnswer(Answer):
 
     is_success: Yes
     message: Said
-    job_mapping: list[JobMapping]
+    job_mapping: Annotated[list[JobMapping], Field(description="One of each job")]

@@ -46,19 +46,19 @@ class TemplateList(Answer):
     """None."""
 
     total_count: Annotated[int, Field(description="0.", ge=0, le=0)]
-    templates: Annotated[list[dict[str, Any]], Field(description="Empty.", max_length=0)]
+    templates: Annotated[list[Any], Field(description="Empty.", max_length=0)]
 
 
 class TemplatesAnswer(DoneAnswer):
     """No templates."""
 
-    template_list: TemplateList
+    template_list: Annotated[TemplateList, Field(description="None")]
 
 
 class PlansAnswer(DoneAnswer):
     """No plans."""
 
-    plans: Annotated[list[dict[str, Any]], Field(description="Empty.", max_length=0)]
+    plans: Annotated[list[Any], Field(description="Empty.", max_length=0)]
 
 
 class TemplatesQuery(BaseModel):

@@ -56,7 +56,7 @@ class UpdateVariable(Wire):
 class VariableAnswer(Answer):
     """It is done."""
 
-    is_success: bool
+    is_success: Annotated[bool, Field(description="Always true; an error has another body.")]
     message: Annotated[str, Field(description="Empty.")]
 
 
@@ -64,12 +64,12 @@ class VariableFields(Answer):
     """One variable."""
 
     id: Annotated[int, Field(description="Unique over all projects.")]
-    var_name: Annotated[str, Field(examples=["topic"])]
+    var_name: Annotated[str, Field(description="Its name.", examples=["topic"])]
     var_value: Annotated[str, Field(description="Empty for a sensitive one.", examples=["orders-2"])]
-    project_id: str
+    project_id: Annotated[str, Field(description="The project.")]
     user_id: Annotated[str, Field(description="Id of its creator.")]
     user_name: Annotated[str, Field(description="Name of its creator.", examples=["ann"])]
-    is_sensitive: bool
+    is_sensitive: Annotated[bool, Field(description="Whether its value is sealed and never shown.")]
     create_time: Annotated[int, Field(description="Epoch milliseconds.")]
     update_time: Annotated[int, Field(description="Epoch milliseconds.")]
 
@@ -77,10 +77,10 @@ class VariableFields(Answer):
 class VariablesAnswer(Answer):
     """One page of the project's variables, oldest first."""
 
-    is_success: bool
+    is_success: Annotated[bool, Field(description="Always true; an error has another body.")]
     message: Annotated[str, Field(description="Empty.")]
     count: Annotated[int, Field(description="Number of all variables of the project.")]
-    global_vars: list[VariableFields]
+    global_vars: Annotated[list[VariableFields], Field(description="The page.")]
 
 
 _NEW = {"var_name": "$request.body#/var_name"}
