@@ -15,7 +15,7 @@ from pathlib import Path
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
-from headrace.domain.errors import BadField, BodyTooLarge, BucketNotFound, NameTaken, ObjectNotFound
+from headrace.domain.errors import BadField, BodyTooLarge, BucketNotFound, NameTaken, ObjectNotFound, Unavailable
 from headrace.objects.paths import ObjectRef, check_bucket, check_key
 
 CHUNK = 1024 * 1024
@@ -161,11 +161,17 @@ class ObjectStore:
         self._store(bucket).delete(key)
 
     def _sorted(self, bucket: str, parent: str) -> list[ObjectInfo]:
-        found = [
-            ObjectInfo(meta["path"], meta["size"], int(meta["last_modified"].timestamp() * 1000))
-            for batch in self._store(bucket).list(parent or None)
-            for meta in batch
-        ]
+        try:
+            found = [
+                ObjectInfo(meta["path"], meta["size"], int(meta["last_modified"].timestamp() * 1000))
+                for batch in self._store(bucket).list(parent or None)
+                for meta in batch
+            ]
+        except BaseError as error:  # a running job can make links in a circle
+            why = str(error).splitlines()[0]
+            raise Unavailable(
+                f"The bucket {bucket} cannot be listed: {why}. Remove links that lead nowhere."
+            ) from error
         return sorted(found, key=lambda info: info.key)
 
     def _store(self, bucket: str) -> LocalStore:
@@ -180,7 +186,11 @@ class ObjectStore:
         return file
 
     def _inside(self, bucket: str, key: str) -> bool:
-        return (self._root / bucket / key).resolve().is_relative_to(self._root / bucket)
+        try:
+            real = (self._root / bucket / key).resolve()
+        except (OSError, RuntimeError):  # links in a circle; RuntimeError up to Python 3.12
+            return False
+        return real.is_relative_to(self._root / bucket)
 
     def _refuse_folder(self, bucket: str, key: str) -> None:
         file = self._file(bucket, key)

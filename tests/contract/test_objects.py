@@ -14,6 +14,7 @@ from headrace.domain.errors import (
     NameTaken,
     ObjectNotFound,
     PackageNotFound,
+    Unavailable,
 )
 from headrace.objects.artifacts import ArtifactResolver, base_name
 from headrace.objects.folder import ObjectStore
@@ -200,3 +201,19 @@ def test_the_resolver_finds_objects_and_packages(objects: ObjectStore, tmp_path:
     with pytest.raises(PackageNotFound):
         store.delete("p", "g", "a.jar")
     assert [found.group for found in store.of_project("p")] == [""]
+
+
+def test_links_in_a_circle_are_no_objects(objects: ObjectStore) -> None:
+    put(objects, "a", b"a")
+    (objects.root / "b" / "one").symlink_to("two")
+    (objects.root / "b" / "two").symlink_to("one")
+    (objects.root / "b" / "folder").symlink_to("folder")
+    with pytest.raises(Unavailable, match="links"):
+        list(objects.listing("b"))
+    for key in ("one", "folder", "folder/x"):
+        with pytest.raises(ObjectNotFound):
+            objects.local_path("b", key)
+        with pytest.raises(ObjectNotFound):
+            objects.exists("b", key)
+    assert list(objects.listing("b", "folder/")) == []
+    assert objects.local_path("b", "a").read_bytes() == b"a"
