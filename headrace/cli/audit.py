@@ -29,7 +29,7 @@ def audit(
     query: dict[str, Any] = {"limit": limit, "user_name": user, "trace_name": trace}
     if job is not None:
         query |= {"resource_type": "job", "resource_id": str(job)}
-    client = ApiClient.of_home(load_settings(home).home)
+    client = ApiClient.of_user(load_settings(home).home)
     given = {name: value for name, value in query.items() if value is not None}
     answer = client.call("GET", "/headrace/v1/audit" if server else "/headrace/v1/{p}/audit", query=given)
     table = Table("time (UTC)", "user", "did", "to", "name", "from", box=None)

@@ -42,28 +42,38 @@ class ApiClient:
 
     @classmethod
     def of_home(cls, home: Path) -> ApiClient:
-        """The client of the server that serves this home, or of ``HEADRACE_URL``.
-
-        Its keys are HEADRACE_ACCESS_KEY and HEADRACE_SECRET_KEY, else those that ``server.json`` tells; its project
-        is HEADRACE_PROJECT_ID, else the user's only one.
+        """The client of the server that serves this home, with the keys that it tells.
 
         Raises:
-            ApiError: no server serves the home, or there are no keys.
+            ApiError: no server serves the home, or it tells nobody its keys.
         """
-        access_key, secret_key, url = (
-            os.environ.get(f"HEADRACE_{name}", "") for name in ("ACCESS_KEY", "SECRET_KEY", "URL")
-        )
-        told = {"url": url} if url else _server_file(home)
-        if bool(access_key) != bool(secret_key):
-            raise ApiError(0, "", "Set both HEADRACE_ACCESS_KEY and HEADRACE_SECRET_KEY, or neither.")
-        project_id = os.environ.get("HEADRACE_PROJECT_ID", "")
-        if access_key:
-            return cls(told["url"].rstrip("/"), project_id, access_key, secret_key)
+        told = _server_file(home)
         if "access_key" not in told:
             raise ApiError(
                 0, "", f"{told['url']} tells nobody its keys: set HEADRACE_ACCESS_KEY and HEADRACE_SECRET_KEY to yours."
             )
-        return cls(told["url"], project_id or told["project_id"], told["access_key"], told["secret_key"])
+        return cls(told["url"], told["project_id"], told["access_key"], told["secret_key"])
+
+    @classmethod
+    def of_user(cls, home: Path) -> ApiClient:
+        """The same, but what the environment says comes first.
+
+        HEADRACE_ACCESS_KEY and HEADRACE_SECRET_KEY are the keys; HEADRACE_PROJECT_ID is the project, else the user's
+        only one; HEADRACE_URL is the server, else that of the home.
+
+        Raises:
+            ApiError: no server serves the home, or there are no keys.
+        """
+        names = ("ACCESS_KEY", "SECRET_KEY", "PROJECT_ID", "URL")
+        access_key, secret_key, project_id, url = (os.environ.get(f"HEADRACE_{name}", "") for name in names)
+        if bool(access_key) != bool(secret_key):
+            raise ApiError(0, "", "Set both HEADRACE_ACCESS_KEY and HEADRACE_SECRET_KEY, or neither.")
+        if url and not access_key:
+            raise ApiError(0, "", f"HEADRACE_URL is {url}: set HEADRACE_ACCESS_KEY and HEADRACE_SECRET_KEY to yours.")
+        if access_key:
+            return cls((url or _server_file(home)["url"]).rstrip("/"), project_id, access_key, secret_key)
+        told = cls.of_home(home)
+        return cls(told.url, project_id or told.project_id, told.access_key, told._secret_key)  # noqa: SLF001
 
     @property
     def project_id(self) -> str:

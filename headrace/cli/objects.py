@@ -89,4 +89,4 @@ def ls(
 
 
 def _client(home: Path | None) -> ApiClient:
-    return ApiClient.of_home(load_settings(home).home)
+    return ApiClient.of_user(load_settings(home).home)

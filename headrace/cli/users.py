@@ -194,7 +194,7 @@ def remove_member(project: ProjectName, user: UserName, *, home: HomeOption = No
 
 
 def _client(home: Path | None) -> ApiClient:
-    return ApiClient.of_home(load_settings(home).home)
+    return ApiClient.of_user(load_settings(home).home)
 
 
 def _named(client: ApiClient, kind: str, name: str) -> str:

@@ -135,7 +135,13 @@ class Accounts:
         return project
 
     def set_password(self, user: User, password: str, *, trace: Trace) -> None:
-        """Ends the user's tokens and temporary keys; raises BadField: it is too weak."""
+        """Ends the user's tokens and temporary keys.
+
+        Raises:
+            BadField: it is too weak.
+            NotSupported: the user is one of an external Keystone.
+        """
+        self._require_own(user)
         check_password(password, user.name)
         self.users.set_password(user.id, self._passwords.hash(password), trace=trace)
 
@@ -158,13 +164,9 @@ class Accounts:
 
         Raises:
             IdentityConflict: the user has enough of them.
-            NotSupported: the user is one of an external Keystone, who could not be taken the key from there.
+            NotSupported: the user is one of an external Keystone.
         """
-        if self.users.is_external(user.id):
-            raise NotSupported(
-                f"The user {user.name} belongs to the external Keystone, which would not know of the key. Make a user "
-                "of this server for it (headrace users add)."
-            )
+        self._require_own(user)
         return self._add_key(user.id, description, trace)
 
     def add_temporary_key(self, text: str, seconds: int, *, trace: Trace) -> NewKey:
@@ -181,6 +183,14 @@ class Accounts:
             raise NotAuthenticated("The token is wrong or has expired. Get a new one from POST /v3/auth/tokens.")
         who = replace(trace, user_name=principal.user_name)
         return self._add_key(found.user_id, "", who, seconds, found.project_id)
+
+    def _require_own(self, user: User) -> None:
+        """What lasts here would not end when that Keystone lets the user go."""
+        if self.users.is_external(user.id):
+            raise NotSupported(
+                f"The user {user.name} belongs to the external Keystone, which would not know of it. Make a "
+                "user of this server instead (headrace users add)."
+            )
 
     def _add_key(
         self, user_id: str, description: str, trace: Trace, seconds: int = 0, project_id: str | None = None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_audit(stand: Stand, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     client = ApiClient(url, PROJECT, "AK", "secret of AK")
-    monkeypatch.setattr(ApiClient, "of_home", lambda _home: client)
+    monkeypatch.setattr(ApiClient, "of_user", lambda _home: client)
     first = stand.create(name="first")
     stand.create(name="second")
     stand.run(first)

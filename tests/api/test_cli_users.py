@@ -139,19 +139,19 @@ def test_the_project_is_the_only_one_or_must_be_named(
     served: str, cli: Cli, monkeypatch: pytest.MonkeyPatch, bare: Stand
 ) -> None:
     assert cli("objects", "ls", user="tester") == ""
-    assert ApiClient.of_home(bare.home).project_id == PROJECT
+    assert ApiClient.of_user(bare.home).project_id == PROJECT
     with pytest.raises(ApiError, match=f"HEADRACE_PROJECT_ID to one of your projects: {PROJECT}"):
         cli("objects", "ls", user="both")
     monkeypatch.setenv("HEADRACE_PROJECT_ID", OTHER)
     assert cli("objects", "ls", user="both") == ""
-    assert ApiClient.of_home(bare.home).project_id == OTHER
+    assert ApiClient.of_user(bare.home).project_id == OTHER
 
 
 def test_half_a_key_pair_is_none(served: str, bare: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HEADRACE_SECRET_KEY", raising=False)
     monkeypatch.setenv("HEADRACE_ACCESS_KEY", "KEY-boss")
     with pytest.raises(ApiError, match="both"):
-        ApiClient.of_home(bare.home)
+        ApiClient.of_user(bare.home)
     monkeypatch.delenv("HEADRACE_ACCESS_KEY")
     with pytest.raises(ApiError, match="set HEADRACE_ACCESS_KEY and HEADRACE_SECRET_KEY to yours"):
-        ApiClient.of_home(bare.home)
+        ApiClient.of_user(bare.home)

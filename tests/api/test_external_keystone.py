@@ -19,13 +19,14 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.testclient import TestClient
 
 from headrace.api.app import create_app
-from headrace.domain.errors import Unavailable
+from headrace.domain.errors import NotSupported, Unavailable
 from headrace.identity.accounts import Accounts
 from headrace.identity.directory import Directory
 from headrace.identity.founding import Identity
 from headrace.identity.keystone import ExternalKeystone, api_url
 from headrace.identity.passwords import Passwords
 from headrace.settings import Settings
+from headrace.store.audit import Trace
 from headrace.store.identity import IdentityStore, User
 from headrace.store.outsiders import OutsiderStore
 from tests.api.conftest import OTHER, PROJECT, Stand
@@ -57,9 +58,8 @@ class Here:
         keys = self.stand.services.accounts.keys
         directory = Directory(self.users, keys, VAULT, clock, self.keystone)
         identity = Identity(self.users, keys, VAULT, directory, Passwords())
-        services = replace(
-            self.stand.services, directory=directory, accounts=Accounts(identity, wanted, clock, self.watch)
-        )
+        self.accounts = Accounts(identity, wanted, clock, self.watch)
+        services = replace(self.stand.services, directory=directory, accounts=self.accounts)
         self.app = create_app(services)
         self.client = TestClient(self.app)
 
@@ -161,6 +161,9 @@ def test_this_server_issues_no_tokens_and_says_who_does(url: str, make: Callable
     mine = here.users.users(name="tester")[0]
     answer = here.send("POST", "/v3.0/OS-CREDENTIAL/credentials", token, {"credential": {"user_id": mine.id}})
     assert (answer.status_code, "external Keystone" in answer.json()["error_msg"]) == (400, True)
+    with pytest.raises(NotSupported, match="external Keystone"):
+        here.accounts.set_password(mine, "a long password", trace=Trace(1, "", "root", "x", "", ""))
+    assert here.users.is_external(mine.id)
 
 
 def test_an_answer_is_believed_for_a_while_and_no_longer(url: str, elsewhere: Stand, make: Callable[..., Here]) -> None:

@@ -86,11 +86,12 @@ def test_a_shared_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         secrets = {line[1].strip(): line[-1].strip() for line in lines}
         assert set(secrets) == {"project id", "access key", "secret key", "password"}
         assert "Keys:" not in told["said"]
-        with pytest.raises(ApiError, match="tells nobody its keys"):
-            ApiClient.of_home(home)
+        for client_of in (ApiClient.of_user, ApiClient.of_home):
+            with pytest.raises(ApiError, match="tells nobody its keys"):
+                client_of(home)
         monkeypatch.setenv("HEADRACE_ACCESS_KEY", secrets["access key"])
         monkeypatch.setenv("HEADRACE_SECRET_KEY", secrets["secret key"])
-        client = ApiClient.of_home(home)
+        client = ApiClient.of_user(home)
         assert client.project_id == secrets["project id"] == told["project_id"]
         assert client.call("GET", "/v3/users")["users"][0]["is_system_admin"] is True
     files = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
@@ -99,7 +100,7 @@ def test_a_shared_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert secrets["password"].encode() not in files
     with serve(home) as again:
         assert secrets["secret key"] not in again["said"]
-        assert ApiClient.of_home(home).call("GET", "/v1.0/{p}/queues")["queues"] == []
+        assert ApiClient.of_user(home).call("GET", "/v1.0/{p}/queues")["queues"] == []
     for name in KEYS:
         monkeypatch.delenv(name, raising=False)
     with closing(sqlite3.connect(home / "headrace.db")) as database:  # docs/users.md, "keys are lost"

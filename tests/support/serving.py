@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from headrace.api.connections import server_config
+from headrace.settings import Settings
 
 
 @contextmanager
@@ -19,7 +20,8 @@ def serving(app: FastAPI) -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        server = uvicorn.Server(server_config(app, app.state.services.settings))
+        services = getattr(app.state, "services", None)  # a server of another kind has none
+        server = uvicorn.Server(server_config(app, services.settings if services else Settings()))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
