@@ -41,7 +41,7 @@ def openstack(served: str, tmp_path: Path) -> OpenStack:
     """Runs ``openstack`` as a user, and gives its answer (parsed), or what it complained of."""
 
     def run(
-        *words: str, user: str = "tester", password: str = PASSWORD, project: str = "one", path: str = "/v3"
+        *words: str, user: str = "tester", password: str = PASSWORD, project: str = "one", path: str = "v3"
     ) -> Any:
         environment = {
             "PATH": os.environ["PATH"],
@@ -152,3 +152,29 @@ def test_keystoneauth_finds_dli_in_the_catalog(served: str) -> None:
         session.get(f"{served}/v1.0/{PROJECT}/streaming/jobs")
     access = auth.get_access(session)
     assert (access.role_names, access.username, access.project_domain_id) == (["member"], "both", "default")
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_openstacksdk_calls_dli_as_otcextensions_does(served: str, bare: Stand) -> None:
+    """A project by name without its domain, the endpoint by its service type, versions looked for and not found."""
+    auth = {"auth_url": f"{served}/v3", "username": "tester", "password": PASSWORD, "project_name": "one"}
+    connection = openstack_sdk.connection.Connection(
+        auth={**auth, "user_domain_name": "Default"}, region_name="headrace", identity_api_version="3"
+    )
+    session: Any = connection.session
+    for service_type in ("dli", "dliv2"):
+        found = {"service_type": service_type, "interface": "public", "region_name": "headrace"}
+        path = "/streaming/jobs" if service_type == "dli" else "/resources"
+        assert session.get(path, endpoint_filter=found).status_code == 200
+    created = session.post(
+        "/queues",
+        json={"queue_name": "by_openstack", "queue_type": "general", "cu_count": 16},
+        endpoint_filter={"service_type": "dli"},
+    )
+    assert created.json()["queue_name"] == "by_openstack"
+    assert [queue.name for queue in bare.services.queues.of_project(PROJECT)] == ["by_openstack"]
+    data = session.get_endpoint_data(service_type="dli", discover_versions=True)
+    assert data.url == f"{served}/v1.0/{PROJECT}"
+    for probe in ("/v1.0/", "/v1.0", f"/v1.0/{PROJECT}"):
+        with pytest.raises(refusals.NotFound):
+            session.get(f"{served}{probe}")
