@@ -23,7 +23,7 @@ RUN = "/v1.0/{p}/streaming/jobs/run"
 
 pytestmark = pytest.mark.filterwarnings("ignore:Method .* is deprecated:DeprecationWarning")
 
-_PLAIN = {"str": str, "int": int, "bool": bool, "float": (int, float), "object": object}
+_PLAIN: dict[str, Any] = {"str": str, "int": int, "bool": bool, "float": (int, float), "object": object}
 
 
 def wrong_types(found: Any, kind: str, place: str) -> Iterator[str]:
@@ -171,8 +171,8 @@ def models_with_success() -> dict[str, Any]:
     for route in (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)):
         answer = route.responses.get(route.status_code or 200, {}).get("model")
         for shape in [answer, *get_args(answer)] if get_origin(answer) is list else [answer]:
-            if "is_success" in getattr(shape, "model_fields", {}):
-                name = f"{min(route.methods)} {route.path}"
+            if shape is not None and "is_success" in getattr(shape, "model_fields", {}):
+                name = f"{min(route.methods or ())} {route.path}"
                 found[name] = shape.model_fields["is_success"].annotation
     return found
 
