@@ -32,7 +32,7 @@ queues = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("description", String, nullable=False),
     Column("details", JSON, nullable=False),
-    Column("pool_name", String, nullable=False, server_default=""),
+    Column("pool_name", String, nullable=False, server_default=text("''")),
     UniqueConstraint("project_id", "name"),
     sqlite_autoincrement=True,
 )
@@ -64,8 +64,8 @@ jobs = Table(
     Column("updated_ms", BigInteger, nullable=False),
     Column("started_ms", BigInteger),
     Column("ended_ms", BigInteger),
-    Column("user_id", String, nullable=False, server_default=""),
-    Column("savepoint_target", String, nullable=False, server_default=""),
+    Column("user_id", String, nullable=False, server_default=text("''")),
+    Column("savepoint_target", String, nullable=False, server_default=text("''")),
     Column("variables", JSON, nullable=False, server_default="[]"),
     sqlite_autoincrement=True,
 )
