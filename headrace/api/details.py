@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from math import ceil
 from typing import Any
 
 from headrace.api.wire import status_of
-from headrace.domain.deployment import claim_size
+from headrace.domain.deployment import claim_size, parse_runtime_config
 from headrace.domain.errors import BadField
 from headrace.domain.job import AT_REST, Job, JobSpec, ResourceSpec
 from headrace.domain.sizing import DLI_MEMORY_PER_CU_MB, MILLI
@@ -104,7 +105,7 @@ def _config(job: Job) -> dict[str, Any]:
         "execution_agency_urn": spec.execution_agency_urn,
         "operator_config": "",
         "static_estimator_config": "",
-        "runtime_config": spec.runtime_config,
+        "runtime_config": _runtime_config(spec),
         "real_cu_number": _real_cu_number(spec),
         "resource_config_version": spec.resource_config_version,
         "resource_config": {
@@ -130,6 +131,16 @@ def _checkpoint_path(job: Job) -> str:
     if job.spec.checkpoint_path or not (job.spec.checkpoint_enabled and job.record.attempt):
         return job.spec.checkpoint_path
     return f"{job.spec.obs_bucket}/jobs/checkpoint/{job.id}"
+
+
+def _runtime_config(spec: JobSpec) -> str:
+    """A JSON array of keys and values, however it was given: Terraform can read nothing else (dli-contract §5.10)."""
+    try:
+        options = parse_runtime_config(spec.runtime_config)
+    except BadField:  # of an older home
+        return spec.runtime_config
+    pairs = [{"key": key, "value": value} for key, value in options.items()]
+    return json.dumps(pairs, separators=(",", ":"), ensure_ascii=False) if pairs else ""
 
 
 def _real_cu_number(spec: JobSpec) -> int:

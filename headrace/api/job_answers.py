@@ -140,7 +140,9 @@ class JobConfig(Answer):
     execution_agency_urn: Annotated[str, Field(description="As it was sent")]
     operator_config: Annotated[Literal[""], Field(description="Of SQL jobs; constant")]
     static_estimator_config: Annotated[Literal[""], Field(description="Of SQL jobs; constant")]
-    runtime_config: Annotated[str, Field(description="Flink options, as they were sent")]
+    runtime_config: Annotated[
+        str, Field(description="Flink options as a JSON array of key and value, however they were sent")
+    ]
     real_cu_number: Annotated[int, Field(ge=0, description="CUs that the job is charged; 0 = cu_number")]
     resource_config_version: Annotated[Literal["v1", "v2"], Field(description="What sizes the job")]
     resource_config: Annotated[Resources, Field(description="Sizes of a v2 job")]

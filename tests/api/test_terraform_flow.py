@@ -153,6 +153,18 @@ def test_all_attributes_and_a_savepoint_between_two_runs(
     recorded("flinkjar_job_all", go)
 
 
+def test_a_job_of_another_client_is_imported(stand: Stand, go: GoClient) -> None:
+    """Terraform reads runtime_config as JSON with texts for values, and fails on anything else."""
+    for name, given in (
+        ("lines", "a=1\nb=x y"),
+        ("numbers", '[{"key": "a", "value": 1}, {"key": "b", "value": "x y"}]'),
+    ):
+        job = FlinkJarJob(go, {}, job_id=stand.create(name=name, runtime_config=given))
+        assert job.read()
+        pairs = [{"key": "a", "value": "1"}, {"key": "b", "value": "x y"}]
+        assert json.loads(job.state["runtime_config"]) == pairs
+
+
 def test_a_job_that_cannot_be_submitted_ends_the_wait(stand: Stand, go: GoClient) -> None:
     job = managed(stand, go, BASIC)
     fails = deque((Phase.PREPARING, Phase.CLEARING, Phase.SUBMIT_FAILED))
