@@ -7,7 +7,7 @@ from pathlib import Path
 from headrace.api.access import Access
 from headrace.api.services import JarCheck, Services
 from headrace.domain.deployment import claim_size, filled, known_part, parse_args, parse_log_config, references
-from headrace.domain.errors import BadField, NotSupported
+from headrace.domain.errors import BadField, NotSupported, PackageNotFound
 from headrace.domain.job import JobSpec
 from headrace.domain.rights import PackageRight, package_thing
 from headrace.domain.sizing import Shape
@@ -85,6 +85,8 @@ def check_use(access: Access, services: Services, spec: JobSpec, before: JobSpec
             wanted = parse_reference(reference, field)
             if isinstance(wanted, PackageRef):
                 package = services.packages.find(access.project_id, wanted.group, wanted.name)
+                if not access.sees_package(package):
+                    raise PackageNotFound.of(wanted.group, wanted.name)
                 access.demand(PackageRight.USE_RESOURCE, package_thing(package.group, package.name, package.owner))
 
 

@@ -278,7 +278,13 @@ def _add(
     for source in sources:
         access.bucket(source.bucket)
     files = [parts.objects.local_path(source.bucket, source.key) for source in sources]
-    _check_replaceable(parts, access, group, names)
+
+    def replacing(package: Package) -> None:
+        access.demand(PackageRight.UPDATE_RESOURCE, package_thing(package.group, package.name, package.owner))
+
+    for package in parts.packages.of_project(access.project_id):
+        if package.group == group and package.name in names:
+            replacing(package)  # before gigabytes are copied; and again in the end, as another may be faster
     keys: list[str] = []
     try:
         keys.extend(parts.package_files.add(name, file) for name, file in zip(names, files, strict=True))
@@ -287,7 +293,8 @@ def _add(
             Package(access.project_id, group, name, kind, key, access.caller.user_name, now, now, details)
             for name, key in zip(names, keys, strict=True)
         ]
-        gone = parts.packages.put(added, dropping=dropping, limits=parts.settings.quotas, trace=access.trace)
+        limits, trace = parts.settings.quotas, access.trace
+        gone = parts.packages.put(added, replacing=replacing, dropping=dropping, limits=limits, trace=trace)
     except BaseException:
         for key in keys:
             parts.package_files.drop(key)
@@ -295,12 +302,6 @@ def _add(
     for key in gone:
         parts.package_files.drop(key)
     return [parts.packages.find(access.project_id, group, name) for name in names]
-
-
-def _check_replaceable(parts: Services, access: Access, group: str, names: list[str]) -> None:
-    for package in parts.packages.of_project(access.project_id):
-        if package.group == group and package.name in names:
-            access.demand(PackageRight.UPDATE_RESOURCE, package_thing(group, package.name, package.owner))
 
 
 def _object(path: str) -> ObjectRef:

@@ -171,8 +171,6 @@ def queue_users(queue_name: str, access: Annotated[Access, needs(Standing.SEES)]
 
 
 def _change(parts: Services, access: Access, user_name: str, action: Action, wanted: list[Privilege]) -> dict[str, Any]:
-    if not parts.user_exists(access.project_id, user_name):
-        raise BadField("user_name", user_name, "is no user of the project; see its name, or make it a member first")
     names = [privilege.object for privilege in wanted]
     for name in names:
         if names.count(name) > 1:
@@ -183,6 +181,8 @@ def _change(parts: Services, access: Access, user_name: str, action: Action, wan
         asked = named.rights(privilege.privileges)
         _demand(access, named, action, asked)
         changes.append((named.object, asked))
+    if not parts.user_exists(access.project_id, user_name):  # told only to who may grant
+        raise BadField("user_name", user_name, "is no user of the project; see its name, or make it a member first")
     parts.privileges.change(access.project_id, user_name, changes, action=action, trace=access.trace)
     return {"is_success": True, "message": ""}
 

@@ -52,6 +52,14 @@ class NewKey:
     security_token: str = ""
 
 
+@dataclass(frozen=True)
+class _Proof:
+    """What a token is issued for: it must hold still when the token is stored."""
+
+    password_hash: str | None = None
+    token_hash: str | None = None
+
+
 class Accounts:
     """What users do with what proves who they are. Managing users is the store's: ``users``, ``keys``."""
 
@@ -103,7 +111,8 @@ class Accounts:
         if user is None or (principal := self.users.principal(user.id)) is None:
             raise NotAuthenticated(WRONG)
         wanted = self._project(principal, scope)
-        return self._issue(principal, wanted, self._settings.token_hours * 3_600_000, proof, trace)
+        life_ms = self._settings.token_hours * 3_600_000
+        return self._issue(principal, wanted, life_ms, _Proof(password_hash=proof), trace)
 
     def rescope(self, text: str, scope: Scope, trace: Trace | None = None) -> Issued:
         """Another token for a token, which ends when the first one does.
@@ -118,7 +127,8 @@ class Accounts:
         if found is None or principal is None:
             raise NotAuthenticated("The token is wrong or has expired. Sign in with a password.")
         wanted = self._project(principal, scope)
-        return self._issue(principal, wanted, found.expires_ms - self._now_ms(), None, trace)
+        life_ms = found.expires_ms - self._now_ms()
+        return self._issue(principal, wanted, life_ms, _Proof(token_hash=found.token_hash), trace)
 
     def add_user(self, name: str, password: str | None, description: str, *, enabled: bool, trace: Trace) -> User:
         """Raises BadField: the password is too weak; IdentityConflict: the name is or was somebody's."""
@@ -182,7 +192,7 @@ class Accounts:
         if found is None or principal is None:
             raise NotAuthenticated("The token is wrong or has expired. Get a new one from POST /v3/auth/tokens.")
         who = replace(trace, user_name=principal.user_name)
-        return self._add_key(found.user_id, "", who, seconds, found.project_id)
+        return self._add_key(found.user_id, "", who, seconds, found)
 
     def _require_own(self, user: User) -> None:
         """What lasts here would not end when that Keystone lets the user go."""
@@ -193,7 +203,7 @@ class Accounts:
             )
 
     def _add_key(
-        self, user_id: str, description: str, trace: Trace, seconds: int = 0, project_id: str | None = None
+        self, user_id: str, description: str, trace: Trace, seconds: int = 0, token: Token | None = None
     ) -> NewKey:
         now, access_key, secret_key = self._now_ms(), new_access_key(), new_secret_key()
         security_token = secrets.token_urlsafe(96) if seconds else ""
@@ -207,9 +217,9 @@ class Accounts:
             created_ms=now,
             expires_ms=now + seconds * 1000 if seconds else None,
             token_hash=token_hash(security_token) if seconds else None,
-            project_id=project_id,
+            project_id=token.project_id if token else None,
         )
-        self.keys.add(key, now_ms=now, trace=trace)
+        self.keys.add(key, now_ms=now, parent=token.token_hash if token else None, trace=trace)
         return NewKey(key, secret_key, security_token)
 
     def _find(self, name: str, user_id: str) -> User | None:
@@ -253,13 +263,13 @@ class Accounts:
         return found[0]
 
     def _issue(
-        self, principal: Principal, project_id: str | None, life_ms: float, proof: str | None, trace: Trace | None
+        self, principal: Principal, project_id: str | None, life_ms: float, proof: _Proof, trace: Trace | None
     ) -> Issued:
         now, text = self._now_ms(), secrets.token_urlsafe(48)
         token = Token(token_hash(text), principal.user_id, project_id, now, now + int(life_ms))
         if trace is not None:
             trace = replace(trace, user_name=principal.user_name, project_id=project_id or "")
-        self.keys.add_token(token, proof=proof, trace=trace)
+        self.keys.add_token(token, proof=proof.password_hash, parent=proof.token_hash, trace=trace)
         found = self.directory.principal(token)
         if found is None:
             raise NotAuthenticated(WRONG)  # disabled just now

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,10 @@ from headrace.identity.directory import token_hash
 from headrace.settings import Settings
 from headrace.store.outsiders import Outsider, OutsiderStore
 
+MAX_BYTES = 1024 * 1024
+"""Of an answer; one without a catalog has some KB."""
+MAX_SECONDS = 10.0
+"""For the whole body of an answer."""
 AT_ONCE = 16
 """Tokens that are shown to it at once: a Keystone that hangs must not hold all threads of this server."""
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
@@ -27,7 +32,7 @@ _REMEMBERED = 10_000
 
 @dataclass(frozen=True)
 class _Known:
-    principal: Principal
+    outsider: Outsider
     until: float
     expires_ms: int
 
@@ -70,7 +75,8 @@ class ExternalKeystone:
         if known is None or known.until <= self._monotonic() or known.expires_ms <= self._now_ms():
             known = self._ask(token)
             self._remember(hashed, known)
-        return None if known is None else known.principal
+            return None if known is None else self._outsiders.admit(known.outsider, now_ms=self._now_ms())
+        return self._outsiders.known(known.outsider)  # who is disabled here is so at once
 
     def _ask(self, token: str) -> _Known | None:
         asked = self._monotonic()
@@ -79,36 +85,52 @@ class ExternalKeystone:
             return None
         try:
             outsider, expires_ms = parse(body, self._admin_roles)
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unavailable(f"The Keystone at {self._url} answers with what is no token: {error!r}.") from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            told = repr(error)[:200]
+            raise Unavailable(f"The Keystone at {self._url} answers with what is no token: {told}.") from error
         if expires_ms <= self._now_ms():
             return None
-        principal = self._outsiders.admit(outsider, now_ms=self._now_ms())
-        return None if principal is None else _Known(principal, asked + self._cache_seconds, expires_ms)
+        return _Known(outsider, asked + self._cache_seconds, expires_ms)
 
     def _show(self, token: str) -> Any:
         """The parsed answer, None if the token is not valid."""
         if not self._places.acquire(blocking=False):
             raise Unavailable(f"The Keystone at {self._url} answers slowly: {AT_ONCE} tokens wait for it. Try again.")
         try:
-            answer = self._pool.request(
-                "GET",
-                f"{self._url}/auth/tokens?nocatalog",
-                headers={"X-Auth-Token": token, "X-Subject-Token": token, "Accept": "application/json"},
-                redirect=False,
-            )
+            status, content = self._fetch(token)
         except urllib3.exceptions.HTTPError as error:
             raise Unavailable(f"The Keystone at {self._url} does not answer: {type(error).__name__}.") from error
         finally:
             self._places.release()
-        if answer.status in (401, 404):
+        if status in (401, 404):
             return None
-        if answer.status != 200:
-            raise Unavailable(f"The Keystone at {self._url} answers with status {answer.status}. Try again.")
+        if status != 200:
+            raise Unavailable(f"The Keystone at {self._url} answers with status {status}. Try again.")
         try:
-            return json.loads(answer.data)
-        except ValueError as error:
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
             raise Unavailable(f"The Keystone at {self._url} does not answer with JSON.") from error
+
+    def _fetch(self, token: str) -> tuple[int, bytes]:
+        """(status, body): never more of it than MAX_BYTES, nor for longer than MAX_SECONDS; raises HTTPError."""
+        answer = self._pool.request(
+            "GET",
+            f"{self._url}/auth/tokens?nocatalog",
+            headers={"X-Auth-Token": token, "X-Subject-Token": token, "Accept": "application/json"},
+            redirect=False,
+            preload_content=False,
+            decode_content=False,  # none was asked for, and what unpacks may have any size
+        )
+        began, content, whole = time.monotonic(), b"", False
+        try:
+            while len(content) <= MAX_BYTES and time.monotonic() - began <= MAX_SECONDS and not whole:
+                chunk = answer.read1(MAX_BYTES + 1 - len(content))
+                content, whole = content + chunk, not chunk
+        finally:
+            (answer.release_conn if whole else answer.close)()
+        if not whole:
+            raise urllib3.exceptions.HTTPError("the answer is too long, or comes too slowly")
+        return answer.status, content
 
     def _remember(self, hashed: str, known: _Known | None) -> None:
         with self._lock:

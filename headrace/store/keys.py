@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from headrace.domain.errors import IdentityConflict, IdentityNotFound, NotAuthenticated
 from headrace.store.audit import Trace, record
@@ -56,14 +56,22 @@ class KeyStore:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def add(self, key: AccessKey, *, now_ms: int, trace: Trace | None = None) -> None:
+    def add(self, key: AccessKey, *, now_ms: int, parent: str | None = None, trace: Trace | None = None) -> None:
         """Purges what has expired.
+
+        Args:
+            key: what is stored.
+            now_ms: the time.
+            parent: hash of the token that the key is made from, if it is.
+            trace: who got it.
 
         Raises:
             IdentityConflict: the user has enough of them.
+            NotAuthenticated: the token has ended in between.
         """
         mine = (access_keys.c.user_id == key.user_id) & access_keys.c.expires_ms.is_(None)
         with self._db.write() as connection:
+            _require_token(connection, parent)
             connection.execute(delete(access_keys).where(access_keys.c.expires_ms <= now_ms))
             count = connection.execute(select(func.count()).select_from(access_keys).where(mine)).scalar_one()
             if key.expires_ms is None and count >= MAX_KEYS:
@@ -106,21 +114,25 @@ class KeyStore:
                 raise IdentityNotFound.of("access key", access_key)
             record(connection, trace.of("credential", access_key) if trace else None)
 
-    def add_token(self, token: Token, *, proof: str | None = None, trace: Trace | None = None) -> None:
+    def add_token(
+        self, token: Token, *, proof: str | None = None, parent: str | None = None, trace: Trace | None = None
+    ) -> None:
         """Purges what has expired.
 
         Args:
             token: what is stored.
-            proof: hash of the password that was right; None = another token was.
+            proof: hash of the password that was right, if one was.
+            parent: hash of the token that was right, if one was.
             trace: who got it.
 
         Raises:
-            NotAuthenticated: the password was changed in between.
+            NotAuthenticated: the password was changed, or the other token has ended, in between.
         """
         with self._db.write() as connection:
             known = select(users.c.password_hash).where(users.c.id == token.user_id)
             if proof is not None and connection.execute(known).scalar_one_or_none() != proof:
                 raise NotAuthenticated("The password was changed just now. Use the new one.")
+            _require_token(connection, parent)
             connection.execute(delete(tokens).where(tokens.c.expires_ms <= token.issued_ms))
             connection.execute(insert(tokens).values(asdict(token)))
             record(connection, trace.of("token", token.user_id, trace.user_name) if trace else None)
@@ -144,3 +156,9 @@ class KeyStore:
         values = select(variables.c.value).where(variables.c.is_sensitive)
         with self._db.read() as connection:
             return [str(text) for text in connection.execute(keys.union_all(values)).scalars()]
+
+
+def _require_token(connection: Connection, hashed: str | None) -> None:
+    """What is made from a token is made while the token is there: a new password ends them all at once."""
+    if hashed is not None and connection.execute(select(tokens).where(tokens.c.token_hash == hashed)).first() is None:
+        raise NotAuthenticated("The token has ended just now. Sign in again.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from headrace.domain.rights import Principal
 from headrace.store.database import Database
@@ -40,19 +40,27 @@ class OutsiderStore:
         """Who they are here: user, project and role are recorded when they come first, and when the role changes.
 
         Their name stays what it was at first. If it was somebody's already, their domain's id is added to it.
-        None: the user was disabled or deleted here, or the project was disabled.
+        None: the user was disabled or deleted here, or the project was disabled; or a user of this server has this id.
         """
         with self._db.read() as connection:
             settled = _is_settled(connection, outsider)
         if not settled:
             with self._db.write() as connection:
                 _settle(connection, outsider, now_ms)
+        return self.known(outsider)
+
+    def known(self, outsider: Outsider) -> Principal | None:
+        """The same, of one who was admitted before: nothing is recorded."""
         principal = self._users.principal(outsider.user_id, outsider.project_id)
-        if principal is None or (outsider.project_id and principal.role_in(outsider.project_id) is None):
+        if principal is None or not self._users.is_external(outsider.user_id):
+            return None  # the id of a user of this server is no other's
+        if not outsider.project_id:
+            return replace(principal, roles={}, is_system_admin=False)
+        if principal.role_in(outsider.project_id) is None:
             return None
-        # What the user may do in other projects is what a token for those says.
-        roles = {project: role for project, role in (principal.roles or {}).items() if project == outsider.project_id}
-        return replace(principal, roles=roles, is_system_admin=False)
+        # The role is this token's own: another one of the same user may have been recorded since. And what the user
+        # may do in other projects is what a token for those says.
+        return replace(principal, roles={outsider.project_id: outsider.role}, is_system_admin=False)
 
 
 def _is_settled(connection: Connection, outsider: Outsider) -> bool:
@@ -65,8 +73,10 @@ def _is_settled(connection: Connection, outsider: Outsider) -> bool:
 
 def _settle(connection: Connection, outsider: Outsider, now_ms: int) -> None:
     user_id, project_id = outsider.user_id, outsider.project_id
-    if connection.execute(select(users.c.id).where(users.c.id == user_id)).first() is None:
-        taken = set(connection.execute(select(func.lower(users.c.name))).scalars())
+    kept = connection.execute(select(users.c.password_hash).where(users.c.id == user_id)).first()
+    if kept is None:
+        # Folded here: SQLite folds the case of ASCII letters only.
+        taken = {name.lower() for name in connection.execute(select(users.c.name)).scalars()}
         names = (outsider.user_name, f"{outsider.user_name}@{outsider.domain_id}", user_id)
         user = User(
             user_id,
@@ -78,6 +88,8 @@ def _settle(connection: Connection, outsider: Outsider, now_ms: int) -> None:
         )
         row = {**asdict(user), "password_hash": EXTERNAL, "deleted": False}
         connection.execute(insert(users).values(row))
+    elif kept.password_hash != EXTERNAL:
+        return  # a user of this server, or a deleted one: no role follows from a token
     if not project_id:
         return
     if connection.execute(select(projects.c.id).where(projects.c.id == project_id)).first() is None:
@@ -85,6 +97,4 @@ def _settle(connection: Connection, outsider: Outsider, now_ms: int) -> None:
         name = outsider.project_name if outsider.project_name not in taken else project_id
         row = asdict(Project(project_id, name, "", enabled=True, created_ms=now_ms))
         connection.execute(insert(projects).values(row))
-    deleted = select(users.c.deleted).where(users.c.id == user_id)
-    if not connection.execute(deleted).scalar_one():
-        assign(connection, project_id, user_id, outsider.role)
+    assign(connection, project_id, user_id, outsider.role)

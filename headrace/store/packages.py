@@ -41,6 +41,7 @@ class PackageStore:
         self,
         added: list[Package],
         *,
+        replacing: Callable[[Package], None] = lambda _: None,
         dropping: Callable[[Package], None] | None = None,
         limits: Mapping[str, int] | None = None,
         trace: Trace | None = None,
@@ -50,6 +51,7 @@ class PackageStore:
 
         Args:
             added: all of one project and group.
+            replacing: called with each that is there already, as it is then; may raise.
             dropping: the rest of the group, if it is one, is dropped; called with each, may raise. None: it stays.
             limits: the project's quotas.
             trace: of who asks.
@@ -66,6 +68,7 @@ class PackageStore:
                 same = _is(package.project_id, package.group, package.name)
                 old = connection.execute(select(packages).where(same)).one_or_none()
                 if old is not None:
+                    replacing(_package(old))
                     gone.append(old.object_key)
                     connection.execute(delete(packages).where(same))
                 connection.execute(

@@ -28,7 +28,7 @@ from headrace.identity.passwords import Passwords
 from headrace.settings import Settings
 from headrace.store.audit import Trace
 from headrace.store.identity import IdentityStore, User
-from headrace.store.outsiders import OutsiderStore
+from headrace.store.outsiders import Outsider, OutsiderStore
 from tests.api.conftest import OTHER, PROJECT, Stand
 from tests.support.people import PASSWORD, VAULT
 from tests.support.serving import serving
@@ -205,11 +205,50 @@ def test_who_is_disabled_here_does_not_get_in(url: str, make: Callable[..., Here
     assert here.get(token_of(url, "sub", project_name="one")).status_code == 401
 
 
+def test_who_is_disabled_here_is_so_at_once(url: str, make: Callable[..., Here]) -> None:
+    here = make(url)
+    token = token_of(url, "tester", project_name="one")
+    assert here.get(token).status_code == 200
+    here.users.add_user(User("b" * 32, "local", "", is_admin=True, enabled=True, created_ms=1), "")
+    here.users.change_user(replace(here.users.users(name="tester")[0], enabled=False))
+    assert here.get(token).status_code == 401
+
+
+def test_each_token_has_its_own_role(url: str, elsewhere: Stand, make: Callable[..., Here]) -> None:
+    here = make(url)
+    admin = token_of(url, "tester", project_name="one")
+    assert here.get(admin).status_code == 200
+    elsewhere.services.accounts.users.set_role(PROJECT, "id-of-tester", "member")
+    member = token_of(url, "tester", project_name="one")
+    assert here.get(member).status_code == 200
+    queue = {"queue_name": "q", "queue_type": "general", "cu_count": 16}
+    assert here.send("POST", "/v1.0/{p}/queues", member, queue).status_code == 403
+    here.users.set_role(PROJECT, "id-of-tester", "admin")  # as another token of theirs would do meanwhile
+    assert here.send("POST", "/v1.0/{p}/queues", member, queue).status_code == 403
+
+
+@pytest.mark.parametrize("is_admin", [True, False])
+def test_an_id_that_is_somebodys_here_is_not_theirs(url: str, make: Callable[..., Here], *, is_admin: bool) -> None:
+    here = make(url)
+    here.users.add_user(User("id-of-sub", "root", "", is_admin=is_admin, enabled=True, created_ms=1), "hash")
+    assert here.get(token_of(url, "sub", project_name="one")).status_code == 401
+    assert here.users.projects() == []
+
+
 def test_a_name_that_is_somebodys_here_is_not_theirs(url: str, make: Callable[..., Here]) -> None:
     here = make(url)
     here.users.add_user(User("c" * 32, "Tester", "", is_admin=True, enabled=True, created_ms=1), "")
     assert here.get(token_of(url, "tester", project_name="one")).status_code == 200
     assert [user.name for user, _ in here.users.members(PROJECT)] == ["tester@default"]
+
+
+def test_names_differ_whatever_the_case_of_their_letters(make: Callable[..., Here]) -> None:
+    here = make("http://localhost:1")
+    for number, name in enumerate(("Émile", "Émile", "éMILE")):
+        outsider = Outsider(f"u{number}", name, f"d{number}", "p", "x")
+        principal = OutsiderStore(here.stand.database).admit(outsider, now_ms=1)
+        assert principal is not None
+        assert principal.user_name == (name if number == 0 else f"{name}@d{number}")
 
 
 def test_silence_is_no_yes(tmp_path: Path, make: Callable[..., Here]) -> None:
@@ -240,6 +279,8 @@ TOKEN: dict[str, Any] = {
         JSONResponse([]),
         JSONResponse({"token": None}),
         JSONResponse({"token": {}}),
+        JSONResponse({"token": {**TOKEN, "more": "x" * 2_000_000}}),
+        Response("[" * 100_000, media_type="application/json"),
         JSONResponse({"token": {**TOKEN, "user": {"name": "eve"}}}),
         JSONResponse({"token": {**TOKEN, "project": {"id": "../x", "name": "x"}}}),
         JSONResponse({"token": {**TOKEN, "expires_at": "never"}}),

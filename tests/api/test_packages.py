@@ -235,3 +235,21 @@ def test_obs_authorize(stand: Stand) -> None:
     }
     assert stand.refused("POST", path, {"obs_buckets": ["b", "none"]})[:2] == (400, "DLI.11016")
     assert stand.refused("POST", path, {"obs_buckets": []})[:2] == (400, "DLI.0001")
+
+
+def test_who_is_overtaken_replaces_nothing_that_is_another_users(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right to replace is looked at when the package is replaced, not only before its content is copied."""
+    stand.put_object("b", "a.jar", b"mine")
+    files = stand.services.package_files
+    copy = files.add
+
+    def overtaken(name: str, source: Path) -> str:
+        monkeypatch.setattr(files, "add", copy)
+        put(stand, "a.jar")
+        return copy(name, source)
+
+    monkeypatch.setattr(files, "add", overtaken)
+    body = {"paths": ["obs://b/a.jar"], "group": "g", "kind": "jar"}
+    assert stand.refused("POST", RESOURCES, body, ak="SUB")[:2] == (403, "DLI.0016")
+    assert names(stand) == ["g/a.jar:tester"]
+    assert stand.rows()["files"] == 1

@@ -132,3 +132,12 @@ def test_what_is_deleted_takes_its_grants_along(stand: Stand) -> None:
     stand.send("DELETE", "/v2.0/{p}/resources/app.jar?group=g")
     stand.ok("POST", "/v2.0/{p}/resources/jars", {"paths": ["obs://b/app.jar"], "group": "g"}, status=201)
     assert held(stand, "resources.g/app.jar") == {"tester": ["ALL"]}
+
+
+def test_names_of_users_are_told_only_to_who_may_grant(stand: Stand) -> None:
+    name = f"jobs.flink.{stand.create()}"
+    for user in ("tester", "nobody"):
+        assert change(stand, name, ["GET"], user=user, ak="SUB").json()["error_code"] == "DLI.16001"
+    change(stand, name, ["GET"])
+    for user in ("tester", "nobody"):
+        assert change(stand, name, ["GET"], user=user, ak="SUB").json()["error_code"] == "DLI.0016"

@@ -458,7 +458,7 @@ NOTHING = {"name": "a"}
         ('{"job_id": 1, "name": "a", "job_type": "flink_jar_job", "desc": "\\u0000"}', "control"),
         ('{"job_id": 1, "name": "a", "job_type": "flink_jar_job", "desc": "\\ud800"}', "surrogate"),
         ('{"job_id": 1, "name": "a", "job_type": "flink_jar_job", "cu_number": 1e400}', "large"),
-        ('{"job_id": 1, "name": "a", "job_type": "flink_jar_job", "cu_number": ' + "9" * 5000 + "}", "64 bits"),
+        ('{"job_id": 1, "name": "a", "job_type": "flink_jar_job", "cu_number": ' + "9" * 5000 + "}", "too large"),
         ('{"job_id": 1, "name": "a", "job_type": "flink_jar_job", "cu_number": 1}', "cu_number"),
         ('{"job_id": 1, "name": "a", "job_type": "flink_jar_job", "cu_number": "4"}', "cu_number"),
         ('{"job_id": 1, "name": "a", "job_type": "flink_jar_job", "tags": ' + "[" * 5000 + "]" * 5000 + "}", "nested"),
@@ -566,6 +566,9 @@ def test_packages_must_be_the_callers_to_use(stand: Stand) -> None:
     stand.ok("POST", "/v2.0/{p}/resources", {"paths": ["obs://b/app.jar"], "kind": "jar"}, 201)
     put_jobs(stand, "x.zip", {"name": "a", "entrypoint": "app.jar"})
     grant(stand, "jobs.flink.*", "CREATE")
+    unseen = stand.refused("POST", IMPORT, {"zip_file": "b/x.zip"}, ak="SUB")
+    assert unseen[:2] == (400, "DLI.12002")  # as if there were none
+    grant(stand, "resources.app.jar", "GET_RESOURCE")
     assert stand.refused("POST", IMPORT, {"zip_file": "b/x.zip"}, ak="SUB")[:2] == (403, "DLI.0016")
     assert stand.rows()["jobs"] == 0
     grant(stand, "resources.app.jar", "USE_RESOURCE")

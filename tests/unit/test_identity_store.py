@@ -209,3 +209,17 @@ def test_keys_are_limited_listed_removed_and_purged(stores: Stores) -> None:
 def _count(database: Database, table: str) -> int:
     with database.read() as connection:
         return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
+
+
+def test_what_is_made_from_a_token_is_made_while_it_is_there(stores: Stores) -> None:
+    """A new password ends all tokens, also those that are being made from one of them."""
+    stores.keys.add_token(Token("h1", BOB, P1, issued_ms=1, expires_ms=10))
+    stores.keys.add_token(Token("h2", BOB, P1, issued_ms=1, expires_ms=10), parent="h1")
+    stores.keys.add(key("TEMPORARY", expires_ms=10, token_hash="t"), now_ms=1, parent="h2")
+    stores.users.set_password(BOB, "new")
+    with pytest.raises(NotAuthenticated, match="ended"):
+        stores.keys.add_token(Token("h3", BOB, P1, issued_ms=1, expires_ms=10), parent="h1")
+    with pytest.raises(NotAuthenticated, match="ended"):
+        stores.keys.add(key("LATE", expires_ms=10, token_hash="t"), now_ms=1, parent="h2")
+    assert [stores.keys.find(name) for name in ("TEMPORARY", "LATE")] == [None, None]
+    assert stores.keys.find_token("h3", now_ms=2) is None
