@@ -431,20 +431,20 @@ def test_the_url_behind_a_proxy(iam: Stand) -> None:
 def test_a_temporary_key_administers_no_server(iam: Stand) -> None:
     """It is made to be handed on, and an administrator could make users and passwords that last."""
     token = token_of(iam, "boss", {"project": {"id": PROJECT}})
-    body = {"auth": {"identity": {"methods": ["token"], "token": {"id": token, "duration_seconds": 900}}}}
-    path = "/v3.0/OS-CREDENTIAL/securitytokens"
-    made = with_token(iam, "POST", path, token, body).json()["credential"]
-    mine = {"ak": made["access"], "secret": made["secret"], "more": {"X-Security-Token": made["securitytoken"]}}
+    wanted = {"auth": {"identity": {"methods": ["token"], "token": {"id": token, "duration_seconds": 900}}}}
+    made = with_token(iam, "POST", "/v3.0/OS-CREDENTIAL/securitytokens", token, wanted).json()["credential"]
+    mine: Any = {"ak": made["access"], "secret": made["secret"], "more": {"X-Security-Token": made["securitytoken"]}}
     assert iam.send("GET", JOBS, **mine).status_code == 200
     before = iam.rows()
-    for method, path, body in (
+    calls: tuple[tuple[str, str, Any], ...] = (
         ("POST", "/v3/users", {"user": {"name": "mole", "password": "long enough"}}),
         ("PATCH", "/v3/users/id-of-boss", {"user": {"password": "long enough"}}),
         ("PUT", "/v3/system/users/id-of-sub/roles/admin", None),
         ("PUT", f"/v3/projects/{OTHER}/users/id-of-sub/roles/admin", None),
         ("GET", "/headrace/v1/audit", None),
         ("GET", JOBS.replace("{p}", OTHER), None),
-    ):
+    )
+    for method, path, body in calls:
         assert iam.send(method, path, body, **mine).status_code == 403, path
     assert iam.rows() == before
     assert sign_in(iam, "boss").status_code == 201
