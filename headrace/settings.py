@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         str | None,
         Field(
             description="URL under which clients reach this server, for the catalog; default: as each request came. "
-            "Needed behind a TLS proxy."
+            "Needed behind a TLS proxy on this machine, whose X-Forwarded-For is then believed."
         ),
     ] = None
     quotas: Annotated[

@@ -34,6 +34,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
+        proxy_headers=settings.public_url is not None,  # else any local process could name another address as its own
         access_log=False,
         server_header=False,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,

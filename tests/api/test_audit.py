@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+
+from headrace.api.app import create_app
+from tests.api.conftest import PROJECT
+from tests.support.serving import serving
 
 if TYPE_CHECKING:
     from tests.api.conftest import Stand
@@ -97,3 +103,15 @@ def test_no_line_is_ever_changed(stand: Stand, statement: str) -> None:
     with pytest.raises(IntegrityError, match="append-only"), stand.database.write() as connection:
         connection.execute(text(statement))
     assert lines(stand) == before
+
+
+@pytest.mark.parametrize(("public_url", "told"), [(None, "127.0.0.1"), ("https://dli.example.com", "203.0.113.9")])
+def test_an_address_is_believed_of_a_proxy_only(stand: Stand, public_url: str | None, told: str) -> None:
+    """It counts wrong passwords, too: nobody may choose their own."""
+    settings = stand.services.settings.model_copy(update={"public_url": public_url})
+    with serving(create_app(replace(stand.services, settings=settings))) as url:
+        headers = {"X-Auth-Token": "token of AK", "X-Forwarded-For": "203.0.113.9"}
+        answer = urllib3.request("PUT", f"{url}/headrace/v1/{PROJECT}/buckets/new", headers=headers)
+    assert answer.status == 201
+    found = stand.ok("GET", "/headrace/v1/{p}/audit?resource_id=new")["traces"]
+    assert [line["source_ip"] for line in found] == [told]

@@ -122,6 +122,9 @@ def test_a_package_of_somebody_else_must_be_granted(stand: Stand) -> None:
     stand.ok("POST", "/v2.0/{p}/resources/jars", {"paths": ["obs://b/app.jar"], "group": "g"}, status=201)
     grant(stand, "jobs.flink.*", "CREATE")
     body = {"name": "new", "entrypoint": "g/app.jar"}
+    unseen = stand.refused("POST", "/v1.0/{p}/streaming/flink-jobs", body, ak="SUB")
+    assert unseen[:2] == (400, "DLI.12002")  # as if there were none
+    grant(stand, "resources.g/app.jar", "GET_RESOURCE")
     assert stand.refused("POST", "/v1.0/{p}/streaming/flink-jobs", body, ak="SUB")[0] == 403
     grant(stand, "groups.g", "USE_GROUP")
     job_id = stand.ok("POST", "/v1.0/{p}/streaming/flink-jobs", body, ak="SUB")["job"]["job_id"]
