@@ -95,12 +95,6 @@ class ObjectStore:
             )
         return file
 
-    def put_file(self, bucket: str, key: str, source: Path) -> None:
-        """Copies a file into the bucket; raises BucketNotFound, BadField."""
-        self._refuse_folder(bucket, key)
-        with _told(bucket, key):
-            self._store(bucket).put(key, source)
-
     def put_new(self, bucket: str, key: str, content: bytes) -> bool:
         """Stores an object, whole or not at all; False if there is one of this key. Raises BucketNotFound, BadField."""
         self._refuse_folder(bucket, key)

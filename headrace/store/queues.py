@@ -231,12 +231,12 @@ class QueueStore:
             QueueNotFound: no such queue.
             QueueInUse: a job of the queue is not at rest.
         """
-        queue = self.find(project_id, name)
         active = (jobs.c.phase.in_(LIVE)) | (
             (jobs.c.request_no > jobs.c.request_seen) & (jobs.c.goal == Goal.RUN) & (jobs.c.phase != Phase.DELETED)
         )
-        using = select(jobs.c.id).where(jobs.c.project_id == project_id, jobs.c.queue_name == queue.name, active)
+        using = select(jobs.c.id).where(jobs.c.project_id == project_id, jobs.c.queue_name == name.lower(), active)
         with self._db.write() as connection:
+            queue = find(connection, project_id, name)
             users = list(connection.execute(using).scalars())
             if users:
                 leaving = set(connection.execute(using.where(jobs.c.goal == Goal.DELETE)).scalars())

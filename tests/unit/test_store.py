@@ -31,10 +31,11 @@ from headrace.domain.job import (
 from headrace.domain.queue import Claim
 from headrace.domain.rights import Caller
 from headrace.store import codec
+from headrace.store.audit import Trace
 from headrace.store.database import Database
 from headrace.store.jobs import JobFilter, JobStore, StaleJob, shown_phase
 from headrace.store.queues import Queue, QueueStore
-from headrace.store.schema import deployments, grants, jobs
+from headrace.store.schema import audit, deployments, grants, jobs
 
 SPEC = JobSpec("job", queue_name="wide", entrypoint="obs://b/a.jar")
 
@@ -519,6 +520,23 @@ def test_one_of_several_creates_the_name(stores: Stores) -> None:
     with ThreadPoolExecutor(6) as pool:
         made = [creation.result(60) for creation in [pool.submit(create, number) for number in range(6)]]
     assert made.count(True) == 1
+
+
+def test_one_of_several_deletes_a_queue(stores: Stores) -> None:
+    trace = Trace(1, "p", "u", "deleteQueue", "r", "::1")
+
+    def delete(_: int) -> bool:
+        try:
+            stores.queues.delete("p", "Wide", trace=trace)
+        except QueueNotFound:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        gone = [deletion.result(60) for deletion in [pool.submit(delete, number) for number in range(6)]]
+    assert gone.count(True) == 1
+    with stores.database.read() as connection:
+        assert list(connection.execute(select(audit.c.trace_name)).scalars()) == ["deleteQueue"]
 
 
 def half_done(stores: Stores) -> None:
