@@ -97,8 +97,8 @@ def create_app(services: Services) -> FastAPI:
         },
     )
     app.state.services = services
-    for router in ROUTERS:
-        app.include_router(router)
+    for router in ROUTERS:  # nothing is added to them, so they need not be built anew for each application
+        app.router.routes.extend(router.routes)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     return app
 
