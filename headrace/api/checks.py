@@ -7,7 +7,7 @@ from pathlib import Path
 from headrace.api.access import Access
 from headrace.api.services import JarCheck, Services
 from headrace.domain.deployment import claim_size, filled, known_part, parse_args, parse_log_config, references
-from headrace.domain.errors import BadField, NotSupported, PackageNotFound
+from headrace.domain.errors import BadField, NotSupported, PackageNotFound, QueueNotFound
 from headrace.domain.job import JobSpec
 from headrace.domain.rights import PackageRight, package_thing
 from headrace.domain.sizing import Shape
@@ -75,11 +75,17 @@ def check_bucket(services: Services, project_id: str, spec: JobSpec) -> None:
 
 
 def check_use(access: Access, services: Services, spec: JobSpec, before: JobSpec | None = None) -> None:
-    """Whoever names a package in a job must be allowed to use it; what the job named ``before`` is not asked again.
+    """Whoever names a package in a job must be allowed to use it, and see the queue; to run in that is asked at a run.
+
+    What the job named ``before`` is not asked again.
 
     Raises:
-        NotAuthorised, PackageNotFound, BadField.
+        NotAuthorised, PackageNotFound, QueueNotFound, BadField.
     """
+    if spec.queue_name and (before is None or spec.queue_name != before.queue_name):
+        queue = services.queues.find(access.project_id, spec.queue_name)
+        if not access.sees_queue(queue):
+            raise QueueNotFound(f"There is no queue named {spec.queue_name}. Create it first, or choose another queue.")
     for field in ("entrypoint", "dependency_jars", "dependency_files"):
         for reference in _references(spec, field) - (_references(before, field) if before else frozenset()):
             wanted = parse_reference(reference, field)

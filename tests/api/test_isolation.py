@@ -133,6 +133,20 @@ def test_a_package_of_somebody_else_must_be_granted(stand: Stand) -> None:
     assert stand.ok("GET", "/v2.0/{p}/resources", ak="SUB2")["total"] == 0
 
 
+def test_a_job_names_no_queue_that_its_user_does_not_see(stand: Stand) -> None:
+    grant(stand, "jobs.flink.*", "CREATE")
+    create = "/v1.0/{p}/streaming/flink-jobs"
+    job_id = stand.ok("POST", create, {"name": "mine"}, ak="SUB")["job"]["job_id"]
+    for method, path, body in (("POST", create, {"name": "new"}), ("PUT", f"{create}/{job_id}", {})):
+        for name in ("q", "Q"):
+            there = stand.refused(method, path, {**body, "queue_name": name}, ak="SUB")
+            gone = stand.refused(method, path, {**body, "queue_name": "z"}, ak="SUB")
+            assert there[1] == "DLI.0002"
+            assert (there[0], there[2].lower()) == (gone[0], gone[2].replace("named z", "named q").lower())
+    grant(stand, "queues.q", "SUBMIT_JOB")
+    stand.ok("PUT", f"{create}/{job_id}", {"queue_name": "q"}, ak="SUB")
+
+
 def test_a_queue_takes_jobs_of_whom_it_was_granted_to(stand: Stand, two: tuple[int, int]) -> None:
     refused = stand.run(two[1], ak="SUB")
     assert refused.status_code == 400

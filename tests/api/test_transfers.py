@@ -130,6 +130,7 @@ def test_all_jobs(stand: Stand) -> None:
         ({"obs_dir": None}, "DLI.0001"),
         ({"is_selected": None}, "DLI.0001"),
         ({"is_selected": "true"}, "DLI.0001"),
+        ({"is_selected": False}, "DLI.0001"),  # job_selected would be ignored
         ({"job_selected": []}, "DLI.0001"),
         ({"job_selected": None}, "DLI.0001"),
         ({"job_selected": [0]}, "DLI.0001"),
@@ -550,6 +551,8 @@ def test_who_may_replace_jobs(stand: Stand) -> None:
     (written,) = export(stand, job_id)
     stand.ok("PUT", f"/v1.0/{{p}}/streaming/flink-jobs/{job_id}", {"desc": "new"})
     body = {"zip_file": written, "is_cover": True}
+    assert stand.refused("POST", IMPORT, body, ak="SUB")[:2] == (400, "DLI.0002")  # the queue is not there for them
+    grant(stand, "queues.q", "SUBMIT_JOB")
     (mapping,) = bring_in(stand, written, is_cover=True, ak="SUB")
     assert (mapping["new_job_id"], mapping["remark"]) == (-1, "The job name already exists.")
     grant(stand, f"jobs.flink.{job_id}", "GET")
