@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: setup demo test check bench serve lock clean
+.PHONY: setup demo test check fuzz bench serve lock clean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/run.done  ## install Headrace into .venv
@@ -24,6 +24,9 @@ check: $(VENV)/dev.done  ## lint, format, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(VENV)/dev.done  ## Schemathesis over the OpenAPI document: 10,000 requests and more; FUZZ="--seed 1" repeats a run
+	$(BIN)/python -W error -m tests.support.fuzz $(FUZZ)
 
 bench: $(VENV)/dev.done  ## submit -> all tasks RUNNING, beside stock Flink
 	$(BIN)/python bench/start.py

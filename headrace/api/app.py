@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
+from starlette.routing import Match
 
 from headrace.api import (
     access_keys,
@@ -122,4 +123,16 @@ def public_routes() -> frozenset[tuple[str, str]]:
 
 
 async def _handle(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error.headers = {"Allow": ", ".join(_methods(request))}  # Starlette names those of one route only
     return answer(error, request.scope["path"])
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path can be asked with."""
+    found = set[str]()
+    for router in ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE:
+                found |= route.methods or set()
+    return sorted(found)

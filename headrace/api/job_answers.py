@@ -34,6 +34,14 @@ AFTER_CREATE = {
     "run": link("batches_run", body={**_THE_JOBS, "resume_savepoint": False}),
     "stop": link("batches_stop", body={**_THE_JOBS, "trigger_savepoint": False}),
     "delete-batch": link("batches_delete", body=_THE_JOBS),
+    "export": link(
+        "transfers_export",
+        body={
+            "obs_dir": "$request.body#/obs_bucket",
+            "is_selected": True,
+            "job_selected": ["$response.body#/job/job_id"],
+        },
+    ),
     "metrics": link("graphs_metrics", body=_THE_JOBS),
     "tag": link("tags_create", _ITS_TAGS, body={"tags": [{"key": "team", "value": "payments"}]}),
     "untag": link("tags_delete", _ITS_TAGS, body={"tags": [{"key": "team"}]}),

@@ -76,7 +76,9 @@ class CommonProperties(Wire):
 class AdvancedProperties(CommonProperties):
     """Properties that can be changed."""
 
-    cidr: Annotated[Cidr | None, Field(alias="network.cidrInVpc", description=UNUSED)] = None
+    cidr: Annotated[
+        Cidr | None, Field(alias="network.cidrInVpc", description="A network block; kept and read back.")
+    ] = None
     save_result: Annotated[TrueOrFalse | None, Field(alias="job.saveJobResultToJobBucket", description=UNUSED)] = None
 
 

@@ -7,6 +7,7 @@ import struct
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -297,11 +298,27 @@ def bare(tmp_path: Path, settings: Settings, migrated: Path) -> Iterator[Stand]:
 @pytest.fixture
 def stand(bare: Stand) -> Stand:
     """A server with a bucket ``b`` that holds ``app.jar`` and ``data.txt``, and a general queue ``q`` of 16 CUs."""
+    return furnish(bare)
+
+
+def furnish(bare: Stand) -> Stand:
     bare.ok("PUT", "/headrace/v1/{p}/buckets/b", status=201)
     bare.put_object("b", "app.jar", bare.jar(MAIN, "a.B", main=MAIN))
     bare.put_object("b", "data.txt", b"data")
     bare.ok("POST", "/v1.0/{p}/queues", {"queue_name": "q", "queue_type": "general", "cu_count": 16})
     return bare
+
+
+@contextmanager
+def furnished(folder: Path) -> Iterator[tuple[Stand, str]]:
+    """The same outside of pytest, with the id of its project."""
+    database = Database(folder / "db.sqlite")
+    seed(database, PROJECT, OTHER)
+    database.close()
+    stand = Stand(folder, Settings(home=folder, max_body_kb=64, max_object_mb=2))
+    yield furnish(stand), PROJECT
+    stand.client.close()
+    stand.database.close()
 
 
 @pytest.fixture
