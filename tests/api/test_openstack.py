@@ -40,9 +40,7 @@ def served(bare: Stand) -> Iterator[str]:
 def openstack(served: str, tmp_path: Path) -> OpenStack:
     """Runs ``openstack`` as a user, and gives its answer (parsed), or what it complained of."""
 
-    def run(
-        *words: str, user: str = "tester", password: str = PASSWORD, project: str = "one", path: str = "v3"
-    ) -> Any:
+    def run(*words: str, user: str = "tester", password: str = PASSWORD, project: str = "one", path: str = "v3") -> Any:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
