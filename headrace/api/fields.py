@@ -124,8 +124,8 @@ def _is_checkpoint_path(text: str) -> str:
 
 
 def _is_resume_max_num(number: int) -> int:
-    if number != -1 and number <= 0:
-        raise ValueError("must be -1 (no limit) or greater than 0")
+    if number != -1 and not 0 < number <= MAX_INT:
+        raise ValueError(f"must be -1 (no limit) or greater than 0, at most {MAX_INT}")
     return number
 
 
@@ -167,7 +167,7 @@ CheckpointPath = Annotated[
     Checked(_is_checkpoint_path, {"pattern": "^(?:(?:obs://)?[A-Za-z0-9][A-Za-z0-9._-]{0,62}/.+)?$"}),
     up_to(len("obs://") + 63 + 1 + MAX_KEY_BYTES),
 ]
-ResumeMaxNum = Annotated[int, Checked(_is_resume_max_num, {"minimum": -1, "not": {"const": 0}}), Field(le=MAX_INT)]
+ResumeMaxNum = Annotated[int, Checked(_is_resume_max_num, {"minimum": -1, "maximum": MAX_INT, "not": {"const": 0}})]
 Memory = Annotated[
     Text,
     Checked(_is_memory, {"pattern": r"^\s*[0-9]{1,9}(?:\.[0-9]{1,6})?\s*(?:[gG][iI]?[bB]?|[mM][iI]?[bB]?)?\s*$"}),

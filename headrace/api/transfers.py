@@ -41,7 +41,8 @@ class Export(Wire):
     ]
     is_selected: Annotated[bool, Field(description="false: all jobs that the caller may export.")]
     job_selected: Annotated[
-        list[JobId] | None, Field(max_length=bundle.MAX_JOBS, description="The jobs, if is_selected is true.")
+        list[JobId] | None,
+        Field(max_length=bundle.MAX_JOBS, description="The jobs, if is_selected is true; else none."),
     ] = None
 
 
@@ -112,6 +113,8 @@ def _chosen(parts: Services, access: Access, body: Export) -> list[Job]:
         if not body.job_selected:
             raise BadField("job_selected", body.job_selected, "must name the jobs when is_selected is true")
         return [access.job(job_id) for job_id in sorted(set(body.job_selected))]
+    if body.job_selected:
+        raise BadField("job_selected", body.job_selected, "is for is_selected=true; leave it out to export all jobs")
     wanted = JobFilter(
         matches=lambda job: access.may(JobRight.EXPORT, job_thing(job.id, job.user_name)), newest_first=False
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -181,14 +181,14 @@ def parse_runtime_config(text: str) -> dict[str, str]:
 def _json_pairs(text: str) -> list[tuple[str, str]]:
     remedy = 'must be a JSON array such as [{"key":"taskmanager.memory.managed.fraction","value":"0.2"}]'
     try:
-        data = json.loads(text, object_pairs_hook=_no_key_twice)
+        data = json.loads(text, object_pairs_hook=_no_key_twice("runtime_config"))
     except (ValueError, RecursionError) as error:
         raise BadField("runtime_config", text, remedy) from error
     if isinstance(data, dict):
         data = [{"key": key, "value": value} for key, value in data.items()]
     pairs = []
     for item in data:
-        if not isinstance(item, dict) or not isinstance(item.get("key"), str) or "value" not in item:
+        if not isinstance(item, dict) or set(item) != {"key", "value"} or not isinstance(item["key"], str):
             raise BadField("runtime_config", item, remedy)
         value = item["value"]
         if isinstance(value, bool):
@@ -199,13 +199,18 @@ def _json_pairs(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members: dict[str, object] = {}
-    for key, value in pairs:
-        if key in members:
-            raise BadField("runtime_config", key, "is given twice; keep one of them")
-        members[key] = value
-    return members
+def _no_key_twice(field_name: str) -> Callable[[list[tuple[str, object]]], dict[str, object]]:
+    """For JSON within a field: an object whose members have different names."""
+
+    def members_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        members: dict[str, object] = {}
+        for key, value in pairs:
+            if key in members:
+                raise BadField(field_name, key, "is given twice; keep one of them")
+            members[key] = value
+        return members
+
+    return members_of
 
 
 def _line_pairs(text: str) -> list[tuple[str, str]]:
@@ -233,7 +238,7 @@ def parse_log_config(text: str) -> dict[str, str]:
         return {}
     remedy = 'must be JSON such as {"root_logger_level":"INFO","loggers_level_of_class":{"org.apache.flink":"WARN"}}'
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_no_key_twice("flink_log_config"))
     except (ValueError, RecursionError) as error:
         raise BadField("flink_log_config", text, remedy) from error
     if not isinstance(data, dict) or not isinstance(data.get("loggers_level_of_class", {}), dict):

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from headrace.api.app import ROUTERS
 from headrace.api.keystone import Tolerant
 from headrace.api.openapi import FAMILIES, family
-from headrace.api.wire import JobFields
+from headrace.api.wire import JobFields, Wire
 from tests.docs.generated import DOCS
 from tests.support import contract
 
@@ -189,10 +189,22 @@ def test_the_fields_of_a_job_show_their_limits() -> None:
     assert limits("desc")["maxLength"] == 512
     assert (limits("cu_number")["minimum"], limits("cu_number")["maximum"]) == (2, 10000)
     assert limits("checkpoint_mode")["enum"] == [1, 2, "exactly_once", "at_least_once", None]
-    assert limits("resume_max_num")["minimum"] == -1
+    assert (limits("resume_max_num")["minimum"], limits("resume_max_num")["maximum"]) == (-1, 2**31 - 1)
     assert limits("resume_max_num")["not"] == {"const": 0}
     assert limits("dependency_jars")["maxItems"] == 1000
     assert limits("obs_bucket")["pattern"].startswith("^(?:[A-Za-z0-9]")
+
+
+def test_every_number_of_a_request_has_both_limits() -> None:
+    numbers = [
+        (model.__name__, name, kind)
+        for model in subclasses(Wire)
+        for name, field in model.model_json_schema()["properties"].items()
+        for kind in field.get("anyOf", [field])
+        if kind.get("type") in ("integer", "number") and not {"enum", "const"} & set(kind)
+    ]
+    assert len(numbers) > 20
+    assert [number for number in numbers if not {"minimum", "maximum"} <= set(number[2])] == []
 
 
 def test_every_family_has_its_tag() -> None:

@@ -110,6 +110,7 @@ def test_runtime_config(text: str, options: dict[str, str]) -> None:
         ('["a"]', "JSON array"),
         ('[{"value":"b"}]', "JSON array"),
         ('[{"key":"a"}]', "JSON array"),
+        ('[{"key":"a","value":"b","comment":"c"}]', "JSON array"),
         ('[{"key":1,"value":"b"}]', "JSON array"),
         ('[{"key":"a","value":null}]', "JSON array"),
         ('[{"key":"a","value":["b"]}]', "JSON array"),
@@ -198,6 +199,8 @@ def test_log_config(text: str, levels: dict[str, str]) -> None:
         '{"loggers_level_of_class":{"a\\nb=c":"INFO"}}',
         '{"loggers_level_of_class":{"a=b":"INFO"}}',
         '{"unknown":1}',
+        '{"root_logger_level":"INFO","root_logger_level":"WARN"}',
+        '{"loggers_level_of_class":{"a":"INFO","a":"WARN"}}',
         "[" * 100_000,
     ],
 )
