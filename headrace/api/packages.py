@@ -29,7 +29,7 @@ from headrace.domain.errors import (
     PackageInUse,
     PackageNotFound,
 )
-from headrace.domain.rights import PackageRight, Standing, package_thing
+from headrace.domain.rights import PackageRight, Standing, Thing, package_thing
 from headrace.objects.paths import ObjectRef, check_bucket, check_group, check_key, check_package, parse_object
 from headrace.store.jobs import JobFilter
 from headrace.store.packages import Package, shown_name
@@ -282,8 +282,10 @@ def _add(
     def replacing(package: Package) -> None:
         access.demand(PackageRight.UPDATE_RESOURCE, package_thing(package.group, package.name, package.owner))
 
-    for package in parts.packages.of_project(access.project_id):
-        if package.group == group and package.name in names:
+    mates = [package for package in parts.packages.of_project(access.project_id) if package.group == group]
+    _check_group(access, group, mates, names)
+    for package in mates:
+        if package.name in names:
             replacing(package)  # before gigabytes are copied; and again in the end, as another may be faster
     keys: list[str] = []
     try:
@@ -302,6 +304,13 @@ def _add(
     for key in gone:
         parts.package_files.drop(key)
     return [parts.packages.find(access.project_id, group, name) for name in names]
+
+
+def _check_group(access: Access, group: str, mates: list[Package], names: list[str]) -> None:
+    """Whoever may change a group could change what another one adds to it: so nobody adds to a group of others."""
+    new = set(names) - {package.name for package in mates}
+    if group and new and any(package.owner != access.caller.user_name for package in mates):
+        access.demand(PackageRight.UPDATE_RESOURCE, Thing((f"groups.{group}",)))
 
 
 def _object(path: str) -> ObjectRef:

@@ -10,13 +10,13 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.deployment import references
-from headrace.domain.errors import JobNotFound, NameTaken
+from headrace.domain.errors import JobNotFound, NameTaken, QueueNotFound
 from headrace.domain.job import AT_REST, HOLDING, LIVE, Desired, Goal, Job, JobSpec, Phase, Record
 from headrace.domain.rights import Caller
 from headrace.store import audit, codec
 from headrace.store.audit import Trace
 from headrace.store.database import Database
-from headrace.store.schema import deployments, grants, job_history, jobs, outbox
+from headrace.store.schema import deployments, grants, job_history, jobs, outbox, queues
 from headrace.store.variables import values_in
 
 
@@ -195,8 +195,11 @@ class JobStore:
 
         Raises:
             StaleJob: the job was changed meanwhile.
+            QueueNotFound: it shall run in a queue that was deleted meanwhile.
         """
         with self._db.write() as connection:
+            if desired.goal is Goal.RUN and job.spec.queue_name:
+                _require_queue(connection, job)
             _write(connection, job, codec.desired_columns(desired))
             audit.record(connection, trace.of("job", job.id, job.spec.name) if trace else None)
         return self.get(job.id)
@@ -282,6 +285,13 @@ def shown_phase(job: Job) -> Phase:
     if phase in AT_REST and goal not in (Goal.DELETE, Goal.SAVEPOINT):
         return Phase.PREPARING
     return Phase.SAVING if phase is Phase.RUNNING and goal is Goal.SAVEPOINT else phase
+
+
+def _require_queue(connection: Connection, job: Job) -> None:
+    name = job.spec.queue_name
+    mine = (queues.c.project_id == job.project_id) & (queues.c.name == name)
+    if connection.execute(select(queues.c.id).where(mine)).first() is None:
+        raise QueueNotFound(f"There is no queue named {name}. Create it first, or choose another queue.")
 
 
 def _write(connection: Connection, job: Job, values: dict[str, Any]) -> None:

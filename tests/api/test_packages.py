@@ -153,6 +153,8 @@ def test_no_package_is_dropped_that_a_job_names(stand: Stand) -> None:
 
 def test_no_package_is_dropped_that_is_somebody_elses(stand: Stand) -> None:
     put(stand, "a.jar")
+    join = {"object": "groups.g", "privileges": ["UPDATE_GROUP"]}
+    stand.ok("PUT", "/v1.0/{p}/user-authorization", {"user_name": "sub", "action": "grant", "privileges": [join]})
     put(stand, "b.jar", ak="SUB")
     before = stand.rows()
     body = {"paths": ["obs://b/b.jar"], "group": "g"}
@@ -163,6 +165,20 @@ def test_no_package_is_dropped_that_is_somebody_elses(stand: Stand) -> None:
     stand.ok("PUT", "/v1.0/{p}/user-authorization", change)
     put(stand, "b.jar", route="/jars", ak="SUB")
     assert names(stand) == ["g/b.jar:sub"]
+
+
+def test_nobody_adds_to_a_group_of_somebody_else(stand: Stand) -> None:
+    put(stand, "a.jar", ak="SUB")
+    stand.put_object("b", "b.jar", stand.jar("a.B"))
+    before = stand.rows()
+    for route in ("", "/jars"):
+        body = {"paths": ["obs://b/b.jar"], "group": "g", **({} if route else {"kind": "jar"})}
+        answer = stand.refused("POST", f"{RESOURCES}{route}", body, ak="SUB2")
+        assert answer[:2] == (403, "DLI.0016")
+    assert stand.rows() == before
+    put(stand, "b.jar", ak="SUB")
+    put(stand, "b.jar", group="", ak="SUB2")
+    assert names(stand) == ["/b.jar:sub2", "g/a.jar:sub", "g/b.jar:sub"]
 
 
 OWNER = f"{RESOURCES}/owner"
@@ -213,8 +229,8 @@ def test_a_change_of_owner_that_cannot_be(stand: Stand, changes: dict[str, Any],
 
 
 def test_only_whose_it_is_gives_it_away(stand: Stand) -> None:
-    put(stand, "a.jar")
-    put(stand, "b.jar", ak="SUB")
+    put(stand, "a.jar", "b.jar")
+    stand.ok("PUT", OWNER, {"new_owner": "sub", "group_name": "g", "resource_name": "b.jar"})
     body = {"new_owner": "sub", "group_name": "g", "resource_name": "a.jar"}
     assert stand.refused("PUT", OWNER, body, ak="SUB")[:2] == (404, "DLI.12002")  # they do not see it
     every = ["USE_RESOURCE", "UPDATE_RESOURCE", "GET_RESOURCE", "DELETE_RESOURCE", "GRANT_PRIVILEGE"]

@@ -430,6 +430,15 @@ def test_a_queue_in_use_is_not_deleted(stores: Stores, phase: Phase) -> None:
         assert stores.queues.of_project("p") == []
 
 
+def test_no_run_is_accepted_in_a_queue_that_is_gone(stores: Stores) -> None:
+    job = stores.job()
+    stores.queues.delete("p", "wide")
+    with pytest.raises(QueueNotFound, match="wide"):
+        stores.jobs.request(job, Desired(Goal.RUN, 1))
+    assert stores.jobs.get(job.id) == job
+    assert stores.jobs.request(job, Desired(Goal.DELETE, 1)).desired.goal is Goal.DELETE
+
+
 def test_a_queue_is_not_deleted_under_an_accepted_run(stores: Stores) -> None:
     job = stores.jobs.request(stores.job(), Desired(Goal.RUN, 1))
     with pytest.raises(QueueInUse, match=str(job.id)):
@@ -444,7 +453,6 @@ def test_the_ledger(stores: Stores) -> None:
     stores.queues.grant(Claim(granted.id, "1", 500, 7))
     waits = stores.job("waits", Phase.WAITING)
     stores.job("prepares", Phase.PREPARING)
-    stores.job("lost", Phase.WAITING, queue_name="nowhere")
     ledger = stores.queues.ledger(lambda job: (job.spec.cu_number * 1000, 99))
     assert ledger.queues == {"1": 4000}
     assert sorted(claim.job_id for claim in ledger.holding) == [held.id, granted.id]
