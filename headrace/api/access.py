@@ -31,6 +31,8 @@ from headrace.store.audit import Trace
 from headrace.store.packages import Package
 from headrace.store.queues import Queue
 
+MAX_DIGITS = 19
+"""Of an id; int() refuses texts that are far too long."""
 PRINCIPAL = "headrace.principal"
 NOBODY = Principal("", "")
 
@@ -210,8 +212,9 @@ def _look_at_path(access: Access, params: dict[str, Any]) -> None:
     """A thing of the path is judged before the body is; an id that is no number is the route's to refuse."""
     right = access.declared.right
     if isinstance(right, JobRight) and "job_id" in params:
-        if str(params["job_id"]).isascii() and str(params["job_id"]).isdecimal():
-            access.job(int(params["job_id"]))
+        digits = str(params["job_id"])
+        if digits.isascii() and digits.isdecimal() and len(digits) <= MAX_DIGITS:
+            access.job(int(digits))
     elif isinstance(right, QueueRight | Standing) and "queue_name" in params:
         access.queue(str(params["queue_name"]))
     elif isinstance(right, PackageRight) and "name" in params:

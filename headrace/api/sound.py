@@ -164,7 +164,7 @@ def _too_deep() -> MalformedBody:
 def _check_depth(value: Any) -> None:
     level, depth = [value], 0
     while level:
-        if depth > MAX_DEPTH:
+        if depth == MAX_DEPTH:
             raise _too_deep()
         level = [
             child

@@ -96,3 +96,8 @@ def _leaves(errors: Any) -> list[Any]:
     for error in errors:
         found += _leaves(error.context) if error.context else [error]
     return found
+
+
+def filled(path: str, project: str) -> str:
+    """A path of the document with something in the place of each parameter."""
+    return re.sub(r"{\w+}", "1", path.replace("{project_id}", project))
