@@ -88,7 +88,7 @@ class Holder(Answer):
 
     user_name: Annotated[str, Field(description="Name of the user.", examples=["ann"])]
     is_admin: Annotated[bool, Field(description="Whether the user is an administrator of the project.")]
-    privileges: Annotated[list[str], Field(description="Names of privileges; ALL for who holds all.")]
+    privileges: Annotated[list[str], Field(description="Names of privileges; ALL for its creator.")]
 
 
 class HolderOfObject(Holder):

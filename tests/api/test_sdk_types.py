@@ -144,6 +144,64 @@ def test_everything_else_has_the_types_that_the_vendor_declares(typed: Typed) ->
     typed("delete_elastic_resource_pool", elastic_resource_pool_name="pool")
 
 
+def test_what_is_done_seldom_has_the_types_that_the_vendor_declares(typed: Typed, stand: Stand) -> None:
+    typed("create_elastic_resource_pool", {"elastic_resource_pool_name": "Pool", "max_cu": 64, "min_cu": 16})
+    typed("create_queue", {"queue_name": "solo", "queue_type": "general", "cu_count": 16})
+    pool: dict[str, Any] = {"elastic_resource_pool_name": "pool"}
+    typed("associate_queue_to_elastic_resource_pool", {"queue_name": "solo"}, **pool)
+    day = {"impact_start_time": "00:00", "impact_stop_time": "24:00"}
+    policy = model.QueueScalingPolicy(priority=1, min_cu=0, max_cu=32, **day)
+    body = {"queue_scaling_policies": [policy]}
+    typed("update_elastic_resource_pool_queue", body, queue_name="solo", **pool)
+    [shown] = typed("list_elastic_resource_pool_queues", **pool).queues
+    assert [(each.min_cu, each.max_cu) for each in shown.queue_scaling_policies] == [(0, 32)]
+    typed("update_elastic_resource_pool", {"max_cu": 80}, **pool)
+    stand.clock.ms += 1000
+    typed("update_elastic_resource_pool", {"min_cu": 48}, **pool)
+    records = typed("list_elastic_resource_pool_scale_records", **pool)
+    assert (records.items[0].target_cu, records.count) == (48, len(records.items))
+    task = typed("create_connectivity_task", {"address": "127.0.0.1:1"}, queue_name="q").task_id
+    tested = typed("show_connectivity_task", queue_name="q", task_id=str(task))
+    assert tested.connectivity == "UNREACHABLE"
+    typed("update_queue_cidr", {"cidr_in_vpc": "10.0.0.0/8"}, queue_name="q")
+    typed("upload_file_job_resources", {"paths": ["obs://b/data.txt"], "group": "f"})
+    typed("upload_python_file_job_resources", {"paths": ["obs://b/data.txt"], "group": "p"})
+    typed("delete_job_resource", resource_name="data.txt", group="f")
+    assert [each.resource_type for each in typed("list_job_resources").resources] == ["pyFile"]
+
+
+def test_privileges_by_the_sdk(typed: Typed, stand: Stand) -> None:
+    job = f"jobs.flink.{stand.create()}"
+    change: dict[str, Any] = {"user_name": "sub", "action": "grant"}
+    typed("run_authorization_action", change | {"privileges": [model.Privilege(job, ["GET"])]})
+    more = [model.DataAuthorizationPrivilege(job, ["START"])]
+    typed("run_data_authorization_action", change | {"privileges": more})
+    typed("register_authorized_queue", change | {"queue_name": "q", "privileges": ["SUBMIT_JOB"]})
+    held = typed("list_authorization_privileges", object=job).privileges
+    assert [(each.user_name, each.privileges) for each in held] == [("tester", ["ALL"]), ("sub", ["GET", "START"])]
+    users = typed("list_queue_users", queue_name="q").privileges
+    assert [(each.user_name, each.privileges) for each in users] == [("tester", ["ALL"]), ("sub", ["SUBMIT_JOB"])]
+
+
+def test_what_is_not_supported_is_refused_to_the_sdk(typed: Typed) -> None:
+    assert typed("list_flink_sql_job_templates").template_list.total_count == 0
+    assert typed("list_queue_plans", queue_name="q").plans == []
+    calls: list[tuple[str, dict[str, Any] | None, dict[str, Any]]] = [
+        ("create_flink_sql_job", {"name": "s", "sql_body": "x"}, {}),
+        ("update_flink_sql_job", {"name": "s"}, {"job_id": 1}),
+        ("create_flink_sql_job_graph", {"sql_body": "s"}, {"job_id": 1}),
+        ("create_flink_sql_job_template", {"name": "s"}, {}),
+        ("update_flink_sql_job_template", {"name": "s"}, {"template_id": "1"}),
+        ("delete_flink_sql_job_template", None, {"template_id": "1"}),
+        ("create_queue_plan", {"plan_name": "p"}, {"queue_name": "q"}),
+        ("update_queue_plan", {"plan_name": "p"}, {"queue_name": "q", "plan_id": 1}),
+        ("delete_queue_plan", None, {"queue_name": "q", "plan_id": 1}),
+        ("batch_delete_queue_plans", {"plan_ids": [1]}, {"queue_name": "q"}),
+    ]
+    for operation, body, parameters in calls:
+        assert "not supported" in typed.sdk.refused(400, "DLI.0007", operation, body, **parameters)
+
+
 def test_one_answer_cannot_suit_both_of_the_vendors_libraries(url: str, stand: Stand) -> None:
     """obs-authorize: Terraform's library wants text, the SDKs declare a boolean. Python's takes the text for it."""
     answer = Sdk.with_project(url, "AK", "secret of AK", PROJECT)("register_bucket", {"obs_buckets": ["b"]})
