@@ -175,13 +175,14 @@ def change_key(
     """Makes a key inactive or active again."""
     refuse_temporary_key(request)
     key, wanted = _key(access_key, access, parts), body.credential
-    changed = replace(
-        key,
-        enabled=key.enabled if wanted.status is None else wanted.status == "active",
-        description=key.description if wanted.description is None else wanted.description,
-    )
-    parts.accounts.keys.change(changed, trace=access.trace)
-    return {"credential": key_body(changed)}
+    changes: dict[str, Any] = {}
+    if wanted.status is not None:
+        changes["enabled"] = wanted.status == "active"
+    if wanted.description is not None:
+        changes["description"] = wanted.description
+    if changes:
+        parts.accounts.keys.change(access_key, trace=access.trace, **changes)
+    return {"credential": key_body(replace(key, **changes))}
 
 
 @router.delete(f"{KEYS}/{{access_key}}", **keystone_answers(status=204))

@@ -151,7 +151,7 @@ def change_user(
     changes = wanted.model_dump(exclude_none=True, include={"description", "enabled"})
     changed = replace(user, **changes)
     if changes:
-        parts.accounts.users.change_user(changed, trace=access.trace)
+        parts.accounts.users.change_user(user_id, trace=access.trace, **changes)
     if wanted.password is not None:
         parts.accounts.set_password(changed, wanted.password, trace=access.trace)
     return {"user": user_body(changed, base_url(request, parts))}
@@ -233,5 +233,5 @@ def _set_admin(user_id: str, role_id: str, access: Access, parts: Services, *, i
     users = parts.accounts.users
     if is_admin and users.is_external(user_id):
         raise NotAuthorised("A user of the external Keystone cannot administer this server. Make a user of its own.")
-    users.change_user(replace(users.user(user_id), is_admin=is_admin), trace=access.trace)
+    users.change_user(user_id, trace=access.trace, is_admin=is_admin)
     return Response(status_code=204)

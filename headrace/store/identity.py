@@ -109,21 +109,20 @@ class IdentityStore:
             _insert(connection, users, row, "user", user.name)
             record(connection, trace.of("user", user.id, user.name) if trace else None)
 
-    def change_user(self, user: User, *, trace: Trace | None = None) -> None:
-        """Stores description, enabled and is_admin.
+    def change_user(self, user_id: str, *, trace: Trace | None = None, **changes: str | bool) -> None:
+        """Stores description, enabled or is_admin: what is given, so that two changes at once are both kept.
 
         Raises:
             IdentityNotFound.
             IdentityConflict: no enabled administrator of the server would be left.
         """
-        changes = {"description": user.description, "enabled": user.enabled, "is_admin": user.is_admin}
         with self._db.write() as connection:
-            _require_user(connection, user.id)
-            connection.execute(update(users).where(users.c.id == user.id).values(changes))
+            name = _require_user(connection, user_id)
+            connection.execute(update(users).where(users.c.id == user_id).values(changes))
             _require_an_administrator(connection)
-            if not user.enabled:
-                _end_sessions(connection, user.id)
-            record(connection, trace.of("user", user.id, user.name) if trace else None)
+            if changes.get("enabled") is False:
+                _end_sessions(connection, user_id)
+            record(connection, trace.of("user", user_id, name) if trace else None)
 
     def set_password(self, user_id: str, password_hash: str, *, trace: Trace | None = None) -> None:
         """Ends the user's tokens and temporary keys; raises IdentityNotFound."""

@@ -98,14 +98,13 @@ class KeyStore:
             )
         return [AccessKey(**row) for row in rows]
 
-    def change(self, key: AccessKey, *, trace: Trace | None = None) -> None:
-        """Stores description and enabled; raises IdentityNotFound."""
-        mine = access_keys.c.access_key == key.access_key
-        changes = {"description": key.description, "enabled": key.enabled}
+    def change(self, access_key: str, *, trace: Trace | None = None, **changes: str | bool) -> None:
+        """Stores description or enabled: what is given; raises IdentityNotFound."""
+        mine = access_keys.c.access_key == access_key
         with self._db.write() as connection:
             if not connection.execute(update(access_keys).where(mine).values(changes)).rowcount:
-                raise IdentityNotFound.of("access key", key.access_key)
-            record(connection, trace.of("credential", key.access_key, key.description) if trace else None)
+                raise IdentityNotFound.of("access key", access_key)
+            record(connection, trace.of("credential", access_key) if trace else None)
 
     def remove(self, access_key: str, *, trace: Trace | None = None) -> None:
         """Raises IdentityNotFound."""

@@ -180,7 +180,7 @@ def test_a_token_ends_with_what_it_stands_for(iam: Stand) -> None:
     users.change_project(project)
     assert ends(lambda: iam.ok("PATCH", "/v3/users/id-of-sub", {"user": {"enabled": False}}, ak="KEY-boss"))
     assert iam.send("GET", JOBS, ak="KEY-sub").status_code == 401
-    users.change_user(sub)
+    users.change_user(sub.id, enabled=True)
     assert iam.send("GET", JOBS, ak="KEY-sub").status_code == 200
     new = {"user": {"password": "another password"}}
     assert ends(lambda: iam.ok("PATCH", "/v3/users/id-of-sub", new, ak="KEY-boss"))

@@ -78,7 +78,7 @@ def test_principals(stores: Stores) -> None:
     assert (bob.user_name, bob.roles, bob.project_id, bob.is_system_admin) == ("bob", {P1: "member"}, P1, False)
     stores.users.change_project(replace(project(P1, "one"), enabled=False))
     assert stores.users.principal(BOB) == replace(bob, roles={}, project_id="")
-    stores.users.change_user(replace(user(BOB, "bob"), enabled=False))
+    stores.users.change_user(BOB, enabled=False)
     assert stores.users.principal(BOB) is None
     assert stores.users.principal("nobody") is None
 
@@ -110,7 +110,7 @@ def test_of_a_deleted_user_nothing_is_left_but_the_name(stores: Stores) -> None:
     for act in (
         lambda: stores.users.user(BOB),
         lambda: stores.users.delete_user(BOB),
-        lambda: stores.users.change_user(user(BOB, "bob")),
+        lambda: stores.users.change_user(BOB, enabled=True),
         lambda: stores.users.set_password(BOB, "x"),
         lambda: stores.users.set_role(P1, BOB, "admin"),
     ):
@@ -124,16 +124,16 @@ def test_the_last_administrator_stays(stores: Stores, how: str) -> None:
         root = stores.users.user(ROOT)
         if how == "deleted":
             stores.users.delete_user(ROOT)
+        elif how == "disabled":
+            stores.users.change_user(root.id, enabled=False)
         else:
-            stores.users.change_user(
-                replace(root, enabled=False) if how == "disabled" else replace(root, is_admin=False)
-            )
+            stores.users.change_user(root.id, is_admin=False)
 
     with pytest.raises(IdentityConflict, match="last administrator"):
         leave()
     assert stores.users.user(ROOT) == user(ROOT, "root", is_admin=True)
     assert stores.keys.find("FIRST") is not None
-    stores.users.change_user(replace(user(BOB, "bob"), is_admin=True))
+    stores.users.change_user(BOB, is_admin=True)
     leave()
 
 
@@ -164,8 +164,8 @@ def test_a_new_password_ends_tokens_and_temporary_keys_but_not_others(stores: St
 
 def test_a_disabled_user_has_no_tokens_when_enabled_again(stores: Stores) -> None:
     stores.keys.add_token(Token("h", BOB, None, 1, 100))
-    stores.users.change_user(replace(user(BOB, "bob"), enabled=False))
-    stores.users.change_user(user(BOB, "bob"))
+    stores.users.change_user(BOB, enabled=False)
+    stores.users.change_user(BOB, enabled=True, description="back")
     assert stores.keys.find_token("h", now_ms=2) is None
 
 
