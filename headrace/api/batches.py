@@ -156,4 +156,5 @@ def _each(body: JobIds, one: Callable[[int], None], message: str) -> JSONRespons
 def _element(error: HeadraceError | None, message: str) -> dict[str, Any]:
     if error is None:
         return {"is_success": "true", "message": told(message)}
-    return {"is_success": "false", "message": str(error), **error_body(error)}
+    told_error = error_body(error)
+    return {"is_success": "false", "message": told_error["error_msg"], **told_error}

@@ -92,6 +92,8 @@ class Connection(H11Protocol):
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
             self.loop.call_later(self.body_seconds, self._give_up, self.cycle)
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0] and self._timer is None:
+            self._timer = self.loop.call_later(self.head_seconds, self._late)  # the next head came with this request
 
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP, or no longer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,23 @@ class Line:
         """Sends these bytes and no others."""
         self._connection.sendall(data)
 
+    def close(self) -> None:
+        """Lets go of the connection."""
+        self._file.close()
+        self._connection.close()
+
+    def is_answered(self, within_s: float) -> bool:
+        """Whether the server has answered or closed by then."""
+        return bool(select.select([self._connection], [], [], within_s)[0])
+
+    def trickle(self, piece: bytes, pause_s: float) -> int:
+        """Sends the piece again and again until the server answers or closes; returns how often."""
+        times = 0
+        while not self.is_answered(pause_s):
+            self.send(piece)
+            times += 1
+        return times
+
     def end(self) -> None:
         """Nothing more is sent."""
         self._connection.shutdown(socket.SHUT_WR)
@@ -58,9 +76,9 @@ class Line:
         return Reply(int(first.split()[1]), headers, body)
 
     def is_closed(self) -> bool:
-        """Waits until the server closes, or longer than it should take."""
+        """Waits until the server answers or closes; whether it has closed without an answer."""
         try:
-            return self._file.read(1) == b""
+            return self._file.peek(1) == b""
         except ConnectionResetError:
             return True
         except TimeoutError:
@@ -72,7 +90,11 @@ def line(url: str) -> Iterator[Line]:
     """A connection to the server at this URL."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE_S) as connection:
-        yield Line(connection)
+        found = Line(connection)
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 def head(method: str, target: str, *more: str, token: str = "token of AK") -> bytes:
