@@ -189,7 +189,7 @@ def test_nothing_of_headrace_reaches_user_code(server: ServerUnderTest, jobs: Jo
         folder = os.readlink(f"/proc/{pid}/cwd")
         assert os.listdir(folder) == ["userData"]
         opened = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-        assert not [path for path in opened if path.endswith((".db", ".json", ".lock", "-wal"))]
+        assert not [path for path in opened if path.endswith((".db", ".json", ".key", ".lock", "-wal"))]
     assert (server.home.stat().st_mode & 0o777) == 0o700
-    for secret in ("server.json", "credentials.json", "headrace.db"):
+    for secret in ("server.json", "secrets.key", "headrace.db"):
         assert ((server.home / secret).stat().st_mode & 0o777) == 0o600
