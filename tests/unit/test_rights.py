@@ -50,9 +50,7 @@ def test_administrators_and_creators_hold_all(caller: Caller, right: JobRight, t
 
 
 @given(members, rights, things, grants)
-def test_nobody_else_holds_what_was_not_granted(
-    caller: Caller, right: JobRight, thing: Thing, given_: Held
-) -> None:
+def test_nobody_else_holds_what_was_not_granted(caller: Caller, right: JobRight, thing: Thing, given_: Held) -> None:
     owns = bool(thing.owner) and thing.owner == caller.user_name
     granted = any(str(right) in given_.get(name, frozenset()) for name in thing.objects)
     assert may(caller, right, thing, given_) == (owns or granted)
