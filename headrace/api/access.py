@@ -31,8 +31,8 @@ from headrace.store.audit import Trace
 from headrace.store.packages import Package
 from headrace.store.queues import Queue
 
-MAX_DIGITS = 19
-"""Of an id; int() refuses texts that are far too long."""
+MAX_DIGITS = 20
+"""Of an id that is looked for: so many are nobody's already, and int() refuses texts that are far too long."""
 PRINCIPAL = "headrace.principal"
 NOBODY = Principal("", "")
 
@@ -213,8 +213,8 @@ def _look_at_path(access: Access, params: dict[str, Any]) -> None:
     right = access.declared.right
     if isinstance(right, JobRight) and "job_id" in params:
         digits = str(params["job_id"])
-        if digits.isascii() and digits.isdecimal() and len(digits) <= MAX_DIGITS:
-            access.job(int(digits))
+        if digits.isascii() and digits.isdecimal():
+            access.job(int(digits[:MAX_DIGITS]))
     elif isinstance(right, QueueRight | Standing) and "queue_name" in params:
         access.queue(str(params["queue_name"]))
     elif isinstance(right, PackageRight) and "name" in params:
