@@ -26,7 +26,7 @@ from headrace.api.services import Parts, Services
 from headrace.domain import rights
 from headrace.domain.errors import JobNotFound, NotAuthenticated, NotAuthorised, PackageNotFound, QueueNotFound
 from headrace.domain.job import Job
-from headrace.domain.rights import Caller, Grants, JobRight, PackageRight, Principal, QueueRight, Right, Standing, Thing
+from headrace.domain.rights import Caller, Grants, JobRight, Principal, QueueRight, Right, Standing, Thing
 from headrace.store.audit import Trace
 from headrace.store.packages import Package
 from headrace.store.queues import Queue
@@ -119,7 +119,7 @@ class Access:
         job = self._parts.jobs.find(self.project_id, job_id)
         thing = rights.job_thing(job.id, job.user_name)
         if not self._sees(thing) and not self._cancels(job):
-            raise JobNotFound(f"The job {job_id} does not exist. Check the job ID.")
+            raise JobNotFound.of(job_id)
         if not self._cancels(job):
             self.demand(self.declared.right, thing)
         return job
@@ -129,7 +129,7 @@ class Access:
         queue = self._parts.queues.find(self.project_id, name)
         thing = rights.queue_thing(queue.name, queue.owner)
         if not self._sees(thing):
-            raise QueueNotFound(f"There is no queue named {name}. Create it first, or choose another queue.")
+            raise QueueNotFound.of(name)
         self.demand(self.declared.right, thing)
         return queue
 
@@ -154,7 +154,9 @@ class Access:
         """Whoever may cancel jobs of a queue may stop every job of it."""
         if self.declared.right is not JobRight.STOP or not job.spec.queue_name:
             return False
-        return self.may(QueueRight.CANCEL_JOB, rights.queue_thing(job.spec.queue_name, ""))
+        queues = self._parts.queues.of_project(self.project_id)
+        owner = next((queue.owner for queue in queues if queue.name == job.spec.queue_name), "")
+        return self.may(QueueRight.CANCEL_JOB, rights.queue_thing(job.spec.queue_name, owner))
 
 
 def needs(right: Right, trace: str = "") -> Any:
@@ -209,7 +211,9 @@ def _check_standing(access: Access) -> None:
 
 
 def _look_at_path(access: Access, params: dict[str, Any]) -> None:
-    """A thing of the path is judged before the body is; an id that is no number is the route's to refuse."""
+    """A thing of the path is judged before the body is; an id that is no number is the route's to refuse. So is a
+    package, whose group may be in the query.
+    """
     right = access.declared.right
     if isinstance(right, JobRight) and "job_id" in params:
         digits = str(params["job_id"])
@@ -217,5 +221,3 @@ def _look_at_path(access: Access, params: dict[str, Any]) -> None:
             access.job(int(digits[:MAX_DIGITS]))
     elif isinstance(right, QueueRight | Standing) and "queue_name" in params:
         access.queue(str(params["queue_name"]))
-    elif isinstance(right, PackageRight) and "name" in params:
-        pass  # its group may be in the query: the route's own look-up judges it

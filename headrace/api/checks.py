@@ -85,7 +85,7 @@ def check_use(access: Access, services: Services, spec: JobSpec, before: JobSpec
     if spec.queue_name and (before is None or spec.queue_name != before.queue_name):
         queue = services.queues.find(access.project_id, spec.queue_name)
         if not access.sees_queue(queue):
-            raise QueueNotFound(f"There is no queue named {spec.queue_name}. Create it first, or choose another queue.")
+            raise QueueNotFound.of(spec.queue_name)
     for field in ("entrypoint", "dependency_jars", "dependency_files"):
         for reference in _references(spec, field) - (_references(before, field) if before else frozenset()):
             wanted = parse_reference(reference, field)

@@ -85,7 +85,7 @@ def _job(access: Access, parts: Services, name: str) -> Named:
         raise BadField("object", f"jobs.flink.{name}", "must end in the number of a job, or in *")
     job = parts.jobs.find(access.project_id, int(name))
     if not access.sees_job(job):
-        raise JobNotFound(f"The job {name} does not exist. Check the job ID.")
+        raise JobNotFound.of(job.id)
     return Named(f"jobs.flink.{job.id}", "flink", str(job.id), rights.job_thing(job.id, job.user_name), JobRight)
 
 
@@ -94,7 +94,7 @@ def _queue(access: Access, parts: Services, name: str) -> Named:
         return Named("queues.*", "queues", "*", rights.ALL_QUEUES, QueueRight)
     queue = parts.queues.find(access.project_id, name)
     if not access.sees_queue(queue):
-        raise QueueNotFound(f"There is no queue named {name}. Create it first, or choose another queue.")
+        raise QueueNotFound.of(name)
     thing = rights.queue_thing(queue.name, queue.owner)
     return Named(f"queues.{queue.name}", "queues", queue.name, thing, QueueRight)
 

@@ -280,7 +280,7 @@ def _find(parts: Services, access: Access, type_name: str, resource_id: str) -> 
 def _missing(kind: Kind, resource_id: str) -> Refused:
     match kind:
         case Kind.JOB:
-            return JobNotFound(f"The job {resource_id[:80]} does not exist. Check the job ID.")
+            return JobNotFound.of(resource_id[:80])
         case Kind.QUEUE:
             return QueueNotFound(f"There is no queue with the id or name {resource_id[:128]}. Check it.")
         case Kind.PACKAGE:

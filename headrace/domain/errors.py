@@ -110,9 +110,19 @@ class NeverFits(Refused):
 class JobNotFound(Refused):
     """No such job in this project."""
 
+    @classmethod
+    def of(cls, job_id: int | str) -> JobNotFound:
+        """The job of this id is missing."""
+        return cls(f"The job {job_id} does not exist. Check the job ID.")
+
 
 class QueueNotFound(Refused):
     """No such queue in this project."""
+
+    @classmethod
+    def of(cls, name: str) -> QueueNotFound:
+        """The queue of this name is missing."""
+        return cls(f"There is no queue named {name}. Create it first, or choose another queue.")
 
 
 class QueueInUse(Refused):

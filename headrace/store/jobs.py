@@ -125,7 +125,7 @@ class JobStore:
         with self._db.read() as connection:
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
         if row is None:
-            raise JobNotFound(f"The job {job_id} does not exist. Check the job ID.")
+            raise JobNotFound.of(job_id)
         return codec.job_from_row(row)
 
     def find(self, project_id: str, job_id: int) -> Job:
@@ -139,7 +139,7 @@ class JobStore:
         except JobNotFound:
             job = None
         if job is None or job.project_id != project_id or job.desired.goal is Goal.DELETE:
-            raise JobNotFound(f"The job {job_id} does not exist. Check the job ID.")
+            raise JobNotFound.of(job_id)
         return job
 
     def search(self, project_id: str, wanted: JobFilter, *, limit: int, offset: int) -> tuple[int, list[Job]]:
@@ -291,7 +291,7 @@ def _require_queue(connection: Connection, job: Job) -> None:
     name = job.spec.queue_name
     mine = (queues.c.project_id == job.project_id) & (queues.c.name == name)
     if connection.execute(select(queues.c.id).where(mine)).first() is None:
-        raise QueueNotFound(f"There is no queue named {name}. Create it first, or choose another queue.")
+        raise QueueNotFound.of(name)
 
 
 def _write(connection: Connection, job: Job, values: dict[str, Any]) -> None:

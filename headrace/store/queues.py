@@ -97,7 +97,7 @@ def find(connection: Connection, project_id: str, name: str) -> Queue:
     for queue in rows(connection, project_id):
         if queue.name == name.lower():
             return queue
-    raise QueueNotFound(f"There is no queue named {name}. Create it first, or choose another queue.")
+    raise QueueNotFound.of(name)
 
 
 def add(connection: Connection, queue: Queue, limits: Mapping[str, int], trace: Trace | None) -> None:

@@ -164,3 +164,13 @@ def test_who_may_cancel_jobs_of_a_queue_may_stop_each(stand: Stand, two: tuple[i
     grant(stand, "queues.q", "CANCEL_JOB")
     assert stand.stop(two[0], ak="SUB").status_code == 200
     assert stand.send("POST", f"{JOBS}/delete", {"job_ids": [two[0]]}, ak="SUB").status_code == 400
+
+
+def test_the_creator_of_a_queue_may_stop_each_of_its_jobs(stand: Stand) -> None:
+    grant(stand, "queues.*", "CREATE_QUEUE")
+    body = {"queue_name": "of_sub", "queue_type": "general", "cu_count": 16}
+    stand.ok("POST", "/v1.0/{p}/queues", body, ak="SUB")
+    job_id = stand.create(queue_name="of_sub")
+    stand.bring(job_id, Phase.RUNNING)
+    assert stand.stop(job_id, ak="SUB2").json()[0]["error_code"] == "DLI.16001"
+    assert stand.stop(job_id, ak="SUB").status_code == 200
