@@ -19,11 +19,11 @@ from headrace.api.app import create_app
 from headrace.api.connections import server_config
 from headrace.api.services import JarCheck, Services
 from headrace.control.driver import Driver
-from headrace.control.reconciler import Reconciler
+from headrace.control.reconciler import Planner, Reconciler
 from headrace.control.scheduler import Scheduler
-from headrace.domain.deployment import DeploymentPlan, parse_runtime_config, plan
+from headrace.domain.deployment import parse_runtime_config, plan
 from headrace.domain.errors import HomeUnusable
-from headrace.domain.job import AT_REST, Goal, Job, JobSpec, Phase
+from headrace.domain.job import AT_REST, Goal, JobSpec, Phase
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, memory, preflight
 from headrace.flink.engines import EngineStore
@@ -35,11 +35,12 @@ from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
 from headrace.runtimes import machine
-from headrace.runtimes.local import LocalRuntime
+from headrace.runtimes.local import Limits, LocalRuntime
+from headrace.runtimes.processes import boot_id
 from headrace.settings import Settings
 from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
-from headrace.store.database import Database
+from headrace.store.database import Database, Step, no_step
 from headrace.store.jobs import JobStore, StaleJob
 from headrace.store.outsiders import OutsiderStore
 from headrace.store.packages import PackageStore
@@ -47,6 +48,7 @@ from headrace.store.pools import PoolStore
 from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
 from headrace.store.tags import TagStore
+from headrace.store.timeline import JobClock
 from headrace.store.variables import VariableStore
 
 log = logging.getLogger(__name__)
@@ -70,9 +72,28 @@ class Server:
     services: Services
 
 
+@dataclass(frozen=True)
+class Seams:
+    """Where a test reaches into a running server.
+
+    Attributes:
+        now_ms: the wall clock.
+        step: is told each point between which a crash may come (``Database``, ``Reconciler``).
+    """
+
+    now_ms: Callable[[], int] = now_ms
+    step: Step = no_step
+
+
+NO_SEAMS = Seams()
+
+
 @contextlib.contextmanager
 def build(
-    settings: Settings, init_admin: str | None = None, founded: Callable[[Founded], None] = lambda _: None
+    settings: Settings,
+    init_admin: str | None = None,
+    founded: Callable[[Founded], None] = lambda _: None,
+    seams: Seams = NO_SEAMS,
 ) -> Iterator[Server]:
     """Holds the home and builds the server; lets go of both at the end. Running jobs are left as they are.
 
@@ -80,13 +101,14 @@ def build(
         settings: all of them.
         init_admin: name of the first administrator of a shared installation, whose keys ``founded`` is told.
         founded: called at once, as nothing else will know the secret key and the password.
+        seams: for tests.
 
     Raises:
         HomeUnusable: another server holds the home, a newer version has made it, or its key file is missing.
     """
     os.umask(0o077)
     home = Home(settings.home)
-    with home.held(), contextlib.closing(Database(home.database)) as database:
+    with home.held(), contextlib.closing(Database(home.database, seams.step)) as database:
         home.database.chmod(0o600)
         objects = ObjectStore(home.folder / "objects")
         package_files = PackageFiles(home.folder / "packages")
@@ -95,7 +117,12 @@ def build(
         artifacts = ArtifactResolver(objects, package_files, packages.object_key, buckets.owner)
         engines = EngineStore(settings.engine_store, settings.engine_java_homes)
         runtime = LocalRuntime(
-            home.folder, engines, artifacts.locate, unresponsive_after_s=settings.unresponsive_after_seconds
+            home.folder,
+            engines,
+            artifacts.locate,
+            limits=Limits(
+                settings.unresponsive_after_seconds, settings.taskmanager_silent_after_seconds, settings.kept_attempts
+            ),
         )
         jobs, queues = JobStore(database), QueueStore(database)
         external = None
@@ -121,7 +148,9 @@ def build(
                 Phase.CANCELING: settings.cancel_patience_seconds,
             },
             monotonic=time.monotonic,
-            now_ms=now_ms,
+            now_ms=seams.now_ms,
+            clock=JobClock(database, boot_id=boot_id(), boottime_ms=_since_boot_ms, wall_ms=seams.now_ms),
+            step=seams.step,
         )
         driver = Driver(reconciler, settings.sweep_seconds)
         services = Services(
@@ -147,7 +176,7 @@ def build(
             check_jar=_jar_checker(engines),
             check_flink=_check_flink,
             memory_capacity_mb=capacity,
-            now_ms=now_ms,
+            now_ms=seams.now_ms,
         )
         with contextlib.closing(runtime):
             yield Server(settings, home, identity, jobs, runtime, driver, services)
@@ -171,13 +200,14 @@ def serve(
     ready: Callable[[str], None],
     init_admin: str | None = None,
     founded: Callable[[Founded], None] = lambda _: None,
+    seams: Seams = NO_SEAMS,
 ) -> None:
     """Serves until SIGTERM or SIGINT; ``ready`` is told the URL. Running jobs go on and are found again next time.
 
     Raises:
         HomeUnusable: another server holds the home, or the address cannot be used; see ``build``.
     """
-    with build(settings, init_admin, founded) as server, _listening(settings) as listener:
+    with build(settings, init_admin, founded, seams) as server, _listening(settings) as listener:
         http = _Http(server_config(create_app(server.services), settings))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listener.getsockname()[1]}"
@@ -270,8 +300,14 @@ def _resolver(settings: Settings, engines: EngineStore) -> Callable[[str], str]:
     return resolve
 
 
-def _planner(settings: Settings, resolve: Callable[[str], str]) -> Callable[[Job], DeploymentPlan]:
-    return lambda job: plan(job, resolve(job.spec.flink_version), settings.memory_per_cu_mb)
+def _planner(settings: Settings, resolve: Callable[[str], str]) -> Planner:
+    return lambda job, restarts_left: plan(
+        job, resolve(job.spec.flink_version), settings.memory_per_cu_mb, restarts_left
+    )
+
+
+def _since_boot_ms() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 def _check_flink(spec: JobSpec, shape: Shape) -> None:

@@ -76,6 +76,18 @@ class Settings(BaseSettings):
     unresponsive_after_seconds: Annotated[
         float, Field(gt=0, description="A live JobManager whose REST is silent for so long is ended.")
     ] = 120.0
+    taskmanager_silent_after_seconds: Annotated[
+        float,
+        Field(gt=0, description="A live TaskManager that Flink has not heard of for so long is ended and replaced."),
+    ] = 30.0
+    kept_attempts: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Logs and checkpoints of so many attempts of a job are kept, and older checkpoints that a job "
+            "may still be restored from.",
+        ),
+    ] = 5
 
     max_body_kb: Annotated[int, Field(ge=16, description="Largest body of an API request (objects excepted).")] = 1024
     max_object_mb: Annotated[int, Field(ge=1, description="Largest object that `headrace objects put` takes.")] = 2048

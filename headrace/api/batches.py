@@ -33,7 +33,17 @@ BATCH = answers(
     also={400: {"model": BatchRefused | ErrorAnswer, "description": "All were refused, or the request is wrong"}},
 )
 
-STOPPABLE = frozenset({Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.SAVING, Phase.STOP_FAILED})
+STOPPABLE = frozenset(
+    {
+        Phase.PREPARING,
+        Phase.WAITING,
+        Phase.STARTING,
+        Phase.RUNNING,
+        Phase.SAVING,
+        Phase.STOP_FAILED,
+        Phase.RESTARTING,
+    }
+)
 
 
 @router.post("/v1.0/{project_id}/streaming/jobs/run", **BATCH)
@@ -100,9 +110,10 @@ def _to_stop(parts: Services, job: Job, trigger_savepoint: bool) -> Desired:  # 
         raise WrongState(
             f"The job {job.id} is {status_of(job)} already. Stop it with trigger_savepoint=false to give up on that."
         )
-    if phase is Phase.CLEARING:
+    restarts = phase is Phase.CLEARING and job.record.outcome is Phase.RESTARTING
+    if phase is Phase.CLEARING and not restarts:
         raise WrongState(f"The job {job.id} has just ended by itself.")
-    if phase not in STOPPABLE and phase is not Phase.SAVEPOINTING:
+    if phase not in STOPPABLE and phase is not Phase.SAVEPOINTING and not restarts:
         raise WrongState(
             f"The job {job.id} is {status_of(job)}. Only a job that is submitting or running can be stopped."
         )

@@ -45,13 +45,13 @@ def _common(job: Job) -> dict[str, Any]:
         "desc": job.spec.desc,
         "job_type": "flink_jar_job",
         "status": status_of(job),
-        "status_desc": job.record.note,
+        "status_desc": job.record.told,
         "create_time": job.created_ms,
         "graph_editor_enabled": False,
         "has_savepoint": bool(job.record.savepoint_path),
         "queue_name": job.spec.queue_name,
         "edge_group_ids": None,
-        "restart_times": 0,
+        "restart_times": job.record.restarts,
         "savepoint_path": job.record.savepoint_path,
     }
 

@@ -47,7 +47,7 @@ def create(
     return {
         "is_success": "true",
         "message": told("A Flink job is created successfully."),
-        "job": {"job_id": job.id, "status_name": status_of(job), "status_desc": job.record.note},
+        "job": {"job_id": job.id, "status_name": status_of(job), "status_desc": job.record.told},
     }
 
 

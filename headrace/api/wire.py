@@ -71,7 +71,7 @@ def status_word(phase: Phase, outcome: Phase | None = None) -> str:
     match phase:
         case Phase.DRAFT:
             return "job_init"
-        case Phase.PREPARING | Phase.WAITING | Phase.STARTING:
+        case Phase.PREPARING | Phase.WAITING | Phase.STARTING | Phase.RESTARTING:
             return "job_submitting"
         case Phase.RUNNING:
             return "job_running"
@@ -83,7 +83,7 @@ def status_word(phase: Phase, outcome: Phase | None = None) -> str:
             return "job_canceling"
         case Phase.CLEARING:
             # Until its processes are gone, a job is shown as it was: a poller reads one final word, once.
-            return "job_submitting" if outcome is Phase.SUBMIT_FAILED else "job_running"
+            return "job_submitting" if outcome in (Phase.SUBMIT_FAILED, Phase.RESTARTING) else "job_running"
         case Phase.STOPPED | Phase.DELETED:  # a deleted job is shown to nobody
             return "job_cancel_success"
         case Phase.FINISHED:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from headrace.control.reconciler import Reconciler, Ticked
 from headrace.control.workqueue import WorkQueue
+from headrace.domain.decisions import Act, Move, Wait
 from headrace.domain.errors import HeadraceError
 from headrace.domain.job import Phase, deployment_name
-from headrace.domain.lifecycle import Act, Move, Wait
 from headrace.store.jobs import StaleJob
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,15 @@ SOON_S = 0.1
 BUSY_S = 0.2
 """Period of looking at a job that is on its way."""
 ON_ITS_WAY = frozenset(
-    {Phase.PREPARING, Phase.STARTING, Phase.SAVING, Phase.SAVEPOINTING, Phase.CANCELING, Phase.CLEARING}
+    {
+        Phase.PREPARING,
+        Phase.STARTING,
+        Phase.SAVING,
+        Phase.SAVEPOINTING,
+        Phase.CANCELING,
+        Phase.CLEARING,
+        Phase.RESTARTING,
+    }
 )
 ORPHAN_SWEEPS = 30
 """Orphans are searched at the start and at every so-manieth sweep."""

@@ -28,7 +28,9 @@ class DeploymentPlan:
         options: the user's Flink configuration (``runtime_config``), as given, values of variables put in.
         restore_path: savepoint or checkpoint to start from; "" = a clean start.
         checkpoint_dir: where checkpoints go; "" = the runtime's own folder.
-        restarts_per_hour: Flink's own restarts allowed; -1 = without limit, None = none at all.
+        restarts_left: restarts that Flink may make in place within the next hour; None = without limit.
+        first_attempt: the attempt with which the present run began: its files are used again.
+        needed: states that some job may still be restored from.
     """
 
     name: str
@@ -45,15 +47,20 @@ class DeploymentPlan:
     options: Mapping[str, str] = field(default_factory=dict)
     checkpoint_interval_s: int | None = None
     exactly_once: bool = True
-    restarts_per_hour: int | None = None
+    restarts_left: int | None = 0
+    first_attempt: int = 0
+    needed: frozenset[str] = frozenset()
     checkpoint_dir: str = ""
     restore_path: str = ""
     log_levels: Mapping[str, str] = field(default_factory=dict)
     project_id: str = ""
 
 
-def plan(job: Job, engine: str, memory_per_cu_mb: int) -> DeploymentPlan:
+def plan(job: Job, engine: str, memory_per_cu_mb: int, restarts_left: int | None = 0) -> DeploymentPlan:
     """The plan of the job's current attempt.
+
+    Flink itself may restart it only where it would come back as the job says: a restart in place goes on from the
+    latest checkpoint, so without ``resume_checkpoint`` each restart is a new deployment.
 
     Raises:
         BadField: a stored field can no longer be honoured (e.g. after a change of settings), or names a variable that
@@ -61,7 +68,6 @@ def plan(job: Job, engine: str, memory_per_cu_mb: int) -> DeploymentPlan:
     """
     spec = filled(job.spec, dict(job.variables))
     options = parse_runtime_config(spec.runtime_config)
-    bucket = f"obs://{spec.obs_bucket}" if spec.obs_bucket else ""
     return DeploymentPlan(
         name=job.deployment,
         job_id=job.id,
@@ -77,12 +83,22 @@ def plan(job: Job, engine: str, memory_per_cu_mb: int) -> DeploymentPlan:
         options=options,
         checkpoint_interval_s=spec.checkpoint_interval if spec.checkpoint_enabled else None,
         exactly_once=spec.checkpoint_mode == 1,
-        restarts_per_hour=spec.resume_max_num if spec.restart_when_exception else None,
-        checkpoint_dir=f"{bucket}/jobs/checkpoint/{job.id}" if bucket else "",
+        restarts_left=restarts_left if spec.resume_checkpoint else 0,
+        first_attempt=job.record.first_attempt,
+        checkpoint_dir=checkpoint_dir(job),
         restore_path=job.record.restore_path,
         log_levels=parse_log_config(spec.flink_log_config),
         project_id=job.project_id,
     )
+
+
+def checkpoint_dir(job: Job) -> str:
+    """Where the job's checkpoints go: to ``checkpoint_path`` if given (DLI: the folder that the code uses), else as DLI
+    lays it out: ``<bucket>/jobs/checkpoint/<job id>``; "" without a bucket.
+    """
+    if job.spec.checkpoint_path:
+        return f"obs://{job.spec.checkpoint_path.removeprefix('obs://').strip('/')}"
+    return f"obs://{job.spec.obs_bucket}/jobs/checkpoint/{job.id}" if job.spec.obs_bucket else ""
 
 
 def savepoint_dir(job: Job) -> str:

@@ -66,6 +66,15 @@ def explain(view: DeploymentView) -> str:
     return " ".join(part for part in (cause, suggestion) if part)
 
 
+UNHEALABLE = ("NoSuchMethodError", "NoClassDefFoundError", "ClassNotFoundException", "UnsupportedClassVersionError")
+
+
+def heals(view: DeploymentView) -> bool:
+    """Whether a new deployment may go better, without anybody changing the job."""
+    said = " ".join(part for part in (view.flink.failure if view.flink else "", view.evidence) if part)
+    return not any(word in said for word in UNHEALABLE)
+
+
 def never_started(last_note: str) -> str:
     """Why a deployment is given up whose processes could not be started in time; ``last_note`` tells the obstacle."""
     return f"The job's processes could not be started within the start patience. {last_note}".rstrip()
@@ -119,7 +128,7 @@ def _cause(view: DeploymentView) -> str:
     if view.flink is not None and view.flink.state is FlinkState.FAILED:
         return _sentence("Flink gave the job up without a reason", view.evidence)
     if view.sight is Sight.LIVE and view.lost_taskmanagers:
-        ended = ", ".join(_exit(code) for code in view.lost_taskmanagers)
+        ended = ", ".join(_exit(lost.exit_code) for lost in view.lost_taskmanagers)
         return _sentence(f"A TaskManager ended ({ended})", view.evidence)
     if view.sight is Sight.DEAD and view.exit_code == 0:
         return _sentence("main() ended the JobManager with exit code 0 before Flink finished the job", view.evidence)

@@ -28,7 +28,9 @@ class Phase(StrEnum):
     CANCELING = "canceling"
     """A stop was asked; the deployment is being cancelled and removed."""
     CLEARING = "clearing"
-    """The job has ended by itself (``Record.outcome`` says how); what is left of the deployment is being removed."""
+    """The deployment has ended by itself; what is left of it is being removed. ``Record.outcome`` is what follows."""
+    RESTARTING = "restarting"
+    """A deployment has failed and nothing of it is left; the next one is begun at ``Record.retry_ms``."""
     STOPPED = "stopped"
     FINISHED = "finished"
     SUBMIT_FAILED = "submit_failed"
@@ -39,10 +41,13 @@ class Phase(StrEnum):
 AT_REST = frozenset({Phase.DRAFT, Phase.STOPPED, Phase.FINISHED, Phase.SUBMIT_FAILED, Phase.FAILED})
 """Phases in which no deployment exists; only a new run request (or a delete) leaves them."""
 
-LIVE = frozenset(Phase) - AT_REST - {Phase.DELETED}
+LIVE = frozenset(Phase) - AT_REST - {Phase.DELETED, Phase.RESTARTING}
 """Phases in which the job's current attempt is its one live deployment."""
 
-HOLDING = LIVE - {Phase.PREPARING, Phase.WAITING}
+ACTIVE = LIVE | {Phase.RESTARTING}
+"""Phases of a job that is on its way or runs: all that are neither at rest nor deleted."""
+
+HOLDING = ACTIVE - {Phase.PREPARING, Phase.WAITING}
 """Phases in which a grant of CUs may be held (always in STARTING, RUNNING and SAVING)."""
 
 
@@ -89,7 +94,15 @@ class Record:
         outcome: in CLEARING, the phase that follows; otherwise None.
         restore_path: what the current attempt was told to restore from; "" = a clean start.
         savepoint_path: the newest savepoint of the job, made or (by the API, of a job at rest) imported; "" = none.
-        note: cause and suggestion for a person, DLI's ``status_desc``.
+            A checkpoint, where a stop with savepoint found the job restarting or failing: Flink restores from either.
+        note: what goes on, cause and suggestion for a person: DLI's ``status_desc``, behind ``failure``.
+        first_attempt: the attempt with which the present run began, the one that a run request made.
+        ran: all tasks have run at one time of the present run.
+        restarts: restarts of the present run, Flink's in place and new deployments together: DLI's ``restart_times``.
+        flink_restarts: how many of them Flink made in place within the current attempt.
+        replacements: TaskManagers of the current attempt that ended and are to be replaced.
+        failure: why the current attempt is a restart, or will be one; "" once it runs.
+        retry_ms: in RESTARTING: when the next attempt is due, in milliseconds of the job clock (store/timeline.py).
     """
 
     phase: Phase = Phase.DRAFT
@@ -99,6 +112,23 @@ class Record:
     restore_path: str = ""
     savepoint_path: str = ""
     note: str = ""
+    first_attempt: int = 0
+    ran: bool = False
+    restarts: int = 0
+    flink_restarts: int = 0
+    replacements: int = 0
+    failure: str = ""
+    retry_ms: int = 0
+
+    @property
+    def restarted(self) -> bool:
+        """Whether the current attempt follows one of the same run that failed."""
+        return self.attempt > self.first_attempt > 0
+
+    @property
+    def told(self) -> str:
+        """DLI's ``status_desc``."""
+        return " ".join(part for part in (self.failure, self.note) if part)
 
     def evolve(self, **changes: Any) -> Record:
         """A copy with some fields changed."""
@@ -199,6 +229,13 @@ class Job:
     def request_pending(self) -> bool:
         """Whether the newest request has not been taken up yet."""
         return self.desired.request_no > self.record.request_seen
+
+
+def may_hold(record: Record) -> bool:
+    """Whether a grant of CUs stays: a job that restarts keeps its own, so that nobody takes its place."""
+    if record.phase is Phase.PREPARING:
+        return record.restarted
+    return record.phase in HOLDING or record.phase is Phase.WAITING
 
 
 def deployment_name(job_id: int, attempt: int) -> str:

@@ -6,19 +6,34 @@ action happens only when the stored phase already permits it, and write-ahead, c
 ::
 
     DRAFT ─run→ PREPARING → WAITING → STARTING → RUNNING ──stop──→ [SAVEPOINTING →] CANCELING → STOPPED
-                    └──────────┴─stop──→ CANCELING   ├─savepoint→ SAVING → RUNNING
-                                                     └─ends by itself→ CLEARING → FINISHED | FAILED | SUBMIT_FAILED
+                    ↑  └───────┴─stop──→ CANCELING   ├─savepoint→ SAVING → RUNNING
+                    │                                └─ends by itself→ CLEARING → FINISHED | FAILED | SUBMIT_FAILED
+                    └─────────── RESTARTING ←── a failure that may heal, within the cap ──┘
 
 Synchronous, total, without clock or logging.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
-from headrace.domain import diagnosis
+from headrace.domain import diagnosis, notes
+from headrace.domain.decisions import (
+    Act,
+    Cancel,
+    Decision,
+    Deploy,
+    Erase,
+    Move,
+    Prepare,
+    Remove,
+    StopWithSavepoint,
+    TriggerSavepoint,
+    Wait,
+)
 from headrace.domain.job import Goal, Job, Phase, Record
+from headrace.domain.lineage import same_place
 from headrace.domain.observation import (
     TERMINAL,
     DeploymentView,
@@ -28,68 +43,7 @@ from headrace.domain.observation import (
     SavepointState,
     Sight,
 )
-
-
-@dataclass(frozen=True)
-class Prepare:
-    """Install the engine and stage the artifacts of the attempt."""
-
-
-@dataclass(frozen=True)
-class Deploy:
-    """Start the deployment's processes; at most one deployment of a name ever exists."""
-
-
-@dataclass(frozen=True)
-class StopWithSavepoint:
-    """Ask Flink to make a savepoint and to stop the job then."""
-
-
-@dataclass(frozen=True)
-class TriggerSavepoint:
-    """Ask Flink to make a savepoint; the job goes on."""
-
-
-@dataclass(frozen=True)
-class Cancel:
-    """Ask Flink to cancel the job."""
-
-
-@dataclass(frozen=True)
-class Remove:
-    """End all processes of the deployment and fence its name."""
-
-
-@dataclass(frozen=True)
-class Erase:
-    """Delete the job's folders."""
-
-
-Action = Prepare | Deploy | StopWithSavepoint | TriggerSavepoint | Cancel | Remove | Erase
-
-
-@dataclass(frozen=True)
-class Move:
-    """Record this, in one transaction with its history row."""
-
-    record: Record
-
-
-@dataclass(frozen=True)
-class Act:
-    """Carry this out; it is idempotent, and recorded nowhere."""
-
-    action: Action
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Nothing to do now. ``note``, if not None, is what a person should read meanwhile."""
-
-    note: str | None = None
-
-
-Decision = Move | Act | Wait
+from headrace.domain.recovery import end, failed, from_outside, replacement, rest, shall_end, upkeep, with_state
 
 
 def decide(job: Job, seen: Observation) -> Decision:
@@ -113,6 +67,8 @@ def decide(job: Job, seen: Observation) -> Decision:
             return _canceling(job, seen)
         case Phase.CLEARING:
             return _clearing(job, seen)
+        case Phase.RESTARTING:
+            return _restarting(job, seen)
         case Phase.DELETED:
             return Wait()
         case _:
@@ -130,19 +86,19 @@ def _at_rest(job: Job, seen: Observation) -> Decision:
     # A stop that follows an unseen run is taken up after it, so that the recorded path stays the documented one.
     taken_up = desired.request_no if desired.goal is Goal.RUN else desired.request_no - 1
     return Move(
-        record.evolve(
+        Record(
             phase=Phase.PREPARING,
             attempt=record.attempt + 1,
+            first_attempt=record.attempt + 1,
             request_seen=taken_up,
             restore_path=record.savepoint_path if desired.resume_savepoint else "",
-            outcome=None,
-            note="",
+            savepoint_path=record.savepoint_path,
         )
     )
 
 
 def _preparing(job: Job, seen: Observation) -> Decision:
-    if _shall_end(job):
+    if shall_end(job):
         return _cancel(job)
     match seen.preparation.state:
         case PreparationState.NOT_STARTED:
@@ -150,7 +106,7 @@ def _preparing(job: Job, seen: Observation) -> Decision:
         case PreparationState.IN_PROGRESS:
             return Wait(seen.preparation.note)
         case PreparationState.FAILED:
-            return _end(job, Phase.SUBMIT_FAILED, seen.preparation.note)
+            return failed(job, seen, seen.preparation.note, heals=seen.preparation.heals)
         case PreparationState.READY:
             return Move(job.record.evolve(phase=Phase.WAITING, note=""))
         case _:
@@ -158,7 +114,7 @@ def _preparing(job: Job, seen: Observation) -> Decision:
 
 
 def _waiting(job: Job, seen: Observation) -> Decision:
-    if _shall_end(job):
+    if shall_end(job):
         return _cancel(job)
     if seen.granted:
         return Move(job.record.evolve(phase=Phase.STARTING, note=""))
@@ -169,19 +125,17 @@ def _starting(job: Job, seen: Observation) -> Decision:
     view = seen.deployment
     if view.sight is Sight.UNREACHABLE:
         return Wait(diagnosis.UNREACHABLE)
-    if _shall_end(job):
-        if _can_be_saved(job, view):
-            return Move(job.record.evolve(phase=Phase.RUNNING, note=""))
-        return _cancel(job)
+    if shall_end(job):
+        return _comes_up(job, seen) if _can_be_saved(job, view) else _cancel(job)
     match view.sight:
         case Sight.ABSENT if seen.overdue:
-            return _end(job, Phase.SUBMIT_FAILED, diagnosis.never_started(job.record.note))
+            return failed(job, seen, diagnosis.never_started(job.record.note))
         case Sight.ABSENT:
             return Act(Deploy()) if seen.granted else Move(job.record.evolve(phase=Phase.WAITING, note=""))
         case Sight.DEAD:
-            return _judge_dead(job, view)
+            return _judge_dead(job, seen)
         case Sight.UNRESPONSIVE | Sight.REMOVED:
-            return _end(job, Phase.SUBMIT_FAILED, diagnosis.explain(view))
+            return failed(job, seen, diagnosis.explain(view))
         case Sight.LIVE:
             return _await_tasks(job, seen)
         case _:
@@ -192,14 +146,26 @@ def _await_tasks(job: Job, seen: Observation) -> Decision:
     """The JobManager lives: do its tasks run already?"""
     view = seen.deployment
     if view.flink is not None and (view.flink.tasks_running or view.flink.ever_ran):
-        return Move(job.record.evolve(phase=Phase.RUNNING, note=""))
+        return _comes_up(job, seen)
     if view.flink is not None and view.flink.state in (FlinkState.FAILED, FlinkState.CANCELED):
-        return _end(job, Phase.SUBMIT_FAILED, diagnosis.explain(view))
-    if view.lost_taskmanagers:
-        return _end(job, Phase.SUBMIT_FAILED, diagnosis.explain(view))
+        return failed(job, seen, diagnosis.explain(view), heals=diagnosis.heals(view))
+    if any(not from_outside(lost.exit_code) for lost in view.lost_taskmanagers):
+        return failed(job, seen, diagnosis.explain(view), heals=diagnosis.heals(view))
     if seen.overdue:
-        return _end(job, Phase.SUBMIT_FAILED, diagnosis.never_ran(view))
-    return Wait("")
+        return failed(job, seen, diagnosis.never_ran(view))
+    return replacement(job, view) or Wait("")
+
+
+def _comes_up(job: Job, seen: Observation) -> Decision:
+    """All tasks have run: from the state that was intended?"""
+    view = seen.deployment
+    restored = view.flink.restored if view.flink is not None else None
+    if restored is None:
+        if view.sight is Sight.LIVE:
+            return Wait("")
+    elif not same_place(restored, job.record.restore_path) and not (view.flink is not None and view.flink.own):
+        return failed(job, seen, notes.restored_wrongly(job.record.restore_path, restored), heals=False)
+    return Move(job.record.evolve(phase=Phase.RUNNING, ran=True, failure="", note=""))
 
 
 def _running(job: Job, seen: Observation) -> Decision:
@@ -210,7 +176,7 @@ def _running(job: Job, seen: Observation) -> Decision:
     saved = _saved(job, view)
     if phase is Phase.STOP_FAILED and view.savepoint.state is SavepointState.DONE and job.desired.goal is Goal.STOP:
         return _cancel(saved)  # it came after we had given up on it
-    ended = _ended(saved, view)
+    ended = _ended(saved, seen)
     if ended is not None:
         return ended
     if job.desired.goal is Goal.DELETE:
@@ -221,6 +187,9 @@ def _running(job: Job, seen: Observation) -> Decision:
         return _take_up(saved, Phase.SAVEPOINTING)
     if job.desired.goal is Goal.SAVEPOINT and job.request_pending:
         return _take_up(saved, Phase.SAVING)
+    kept_up = upkeep(saved, seen)
+    if kept_up is not None:
+        return kept_up
     if phase is Phase.STOP_FAILED:
         return Wait()
     if saved.record != job.record:
@@ -236,15 +205,18 @@ def _saving(job: Job, seen: Observation) -> Decision:
     if view.sight is Sight.UNREACHABLE:
         return Wait(diagnosis.UNREACHABLE)
     saved = _saved(job, view)
-    ended = _ended(saved, view)
+    ended = _ended(saved, seen)
     if ended is not None:
         return ended
-    if _shall_end(job) and not (job.desired.goal is Goal.STOP and job.desired.trigger_savepoint):
+    if shall_end(job) and not (job.desired.goal is Goal.STOP and job.desired.trigger_savepoint):
         return _cancel(saved)
     if view.savepoint.state is SavepointState.DONE:
         return Move(saved.record.evolve(phase=Phase.RUNNING, note=""))
     if view.savepoint.state is SavepointState.FAILED or seen.overdue:
         return Move(job.record.evolve(phase=Phase.RUNNING, note=diagnosis.not_saved(view)))
+    kept_up = upkeep(job, seen)
+    if kept_up is not None:
+        return kept_up
     if view.savepoint.state is SavepointState.NONE and view.flink is not None:
         return Act(TriggerSavepoint())
     return Wait("")
@@ -256,13 +228,16 @@ def _savepointing(job: Job, seen: Observation) -> Decision:
         return Wait(diagnosis.UNREACHABLE)
     if view.savepoint.state is SavepointState.DONE:
         return _cancel(_saved(job, view))
-    ended = _ended(job, view)
+    ended = _ended(job, seen)
     if ended is not None:
         return ended
     if job.desired.goal is Goal.DELETE or not job.desired.trigger_savepoint:
         return _cancel(job)  # the user no longer wants the savepoint
     if view.savepoint.state is SavepointState.FAILED or seen.overdue:
         return Move(job.record.evolve(phase=Phase.STOP_FAILED, note=diagnosis.savepoint_failed(view)))
+    kept_up = upkeep(job, seen)
+    if kept_up is not None:
+        return kept_up
     if view.savepoint.state is SavepointState.NONE and view.flink is not None:
         return Act(StopWithSavepoint())
     return Wait("")
@@ -274,7 +249,7 @@ def _canceling(job: Job, seen: Observation) -> Decision:
         case Sight.UNREACHABLE:
             return Wait(diagnosis.UNREACHABLE)
         case Sight.REMOVED:
-            return _rest(job, Phase.STOPPED, "")
+            return rest(*with_state(job, seen), Phase.STOPPED)
         case Sight.LIVE if view.flink is not None and view.flink.state not in TERMINAL and not seen.overdue:
             if view.flink.state is FlinkState.CANCELLING:
                 return Wait("")
@@ -284,28 +259,63 @@ def _canceling(job: Job, seen: Observation) -> Decision:
 
 
 def _clearing(job: Job, seen: Observation) -> Decision:
+    record = job.record
     match seen.deployment.sight:
         case Sight.UNREACHABLE:
             return Wait()
+        case Sight.REMOVED if record.outcome is Phase.RESTARTING:
+            if shall_end(job):
+                return _cancel(job)
+            note = notes.next_try(seen.turn)
+            return Move(record.evolve(phase=Phase.RESTARTING, outcome=None, retry_ms=seen.turn.at_ms, note=note))
+        case Sight.REMOVED if record.outcome is Phase.FAILED:
+            kept, note = with_state(job, seen)
+            where = note or notes.newest_state(seen.state)
+            return rest(kept, " ".join(text for text in (record.note, where) if text), Phase.FAILED)
         case Sight.REMOVED:
-            return _rest(job, job.record.outcome or Phase.FAILED, job.record.note)
+            return rest(job, record.note, record.outcome or Phase.FAILED)
         case _:
             return Act(Remove())
 
 
-def _ended(job: Job, view: DeploymentView) -> Decision | None:
+def _restarting(job: Job, seen: Observation) -> Decision:
+    """Nothing of the failed deployment lives any more, so what its lineage has completed is known for certain."""
+    record = job.record
+    if shall_end(job):
+        return _cancel(job)
+    if not seen.due:
+        return Wait()
+    restore_path = seen.state.path if job.spec.resume_checkpoint else ""
+    if job.spec.resume_checkpoint and seen.state.problem:
+        return rest(job, notes.not_restorable(record.failure, seen.state), Phase.FAILED)
+    return Move(
+        record.evolve(
+            phase=Phase.PREPARING,
+            attempt=record.attempt + 1,
+            restore_path=restore_path,
+            flink_restarts=0,
+            replacements=0,
+            note="",
+        )
+    )
+
+
+def _ended(job: Job, seen: Observation) -> Decision | None:
     """What follows if the running deployment has come to an end, None if it has not (or nobody can tell)."""
+    view = seen.deployment
     match view.sight:
         case Sight.UNREACHABLE:
             return Wait(diagnosis.UNREACHABLE)
         case Sight.DEAD:
-            return _judge_dead(job, view)
+            return _judge_dead(job, seen)
         case Sight.ABSENT | Sight.REMOVED | Sight.UNRESPONSIVE:
-            return _end(job, Phase.FAILED, diagnosis.explain(view))
+            return failed(job, seen, diagnosis.explain(view))
         case Sight.LIVE if view.flink is None:
             return None
-        case Sight.LIVE if view.flink.state in (FlinkState.FAILED, FlinkState.CANCELED):
-            return _end(job, Phase.FAILED, diagnosis.explain(view))
+        case Sight.LIVE if view.flink.state is FlinkState.CANCELED:
+            return failed(job, seen, diagnosis.explain(view), heals=False)  # somebody wanted it so
+        case Sight.LIVE if view.flink.state is FlinkState.FAILED:
+            return failed(job, seen, diagnosis.explain(view), heals=diagnosis.heals(view))
         case Sight.LIVE if view.flink.state is FlinkState.FINISHED:
             return Wait("")  # the exit is the second witness
         case Sight.LIVE:
@@ -314,21 +324,19 @@ def _ended(job: Job, view: DeploymentView) -> Decision | None:
             assert_never(view.sight)
 
 
-def _judge_dead(job: Job, view: DeploymentView) -> Decision:
-    """The JobManager's end was seen: finished needs two witnesses, exit code 0 *and* Flink's FINISHED."""
-    finished = view.exit_code == 0 and view.flink is not None and view.flink.state is FlinkState.FINISHED
-    ran = finished or (view.flink is not None and view.flink.ever_ran)
-    if job.record.phase is Phase.STARTING:
-        if ran:
-            return Move(job.record.evolve(phase=Phase.RUNNING, note=""))
-        return _end(job, Phase.SUBMIT_FAILED, diagnosis.explain(view))
+def _judge_dead(job: Job, seen: Observation) -> Decision:
+    """The JobManager's end was seen: finished needs two witnesses, exit code 0 *and* Flink's FINISHED. With only the
+    second, whether main() had more to do is not known: such a job is not run again.
+    """
+    view = seen.deployment
+    done = view.flink is not None and view.flink.state is FlinkState.FINISHED
+    finished = done and view.exit_code == 0
+    if job.record.phase is Phase.STARTING and (finished or (view.flink is not None and view.flink.ever_ran)):
+        return _comes_up(job, seen)
     if finished:
-        return _end(job, Phase.FINISHED, "")
-    return _end(job, Phase.FAILED, diagnosis.explain(view))
-
-
-def _shall_end(job: Job) -> bool:
-    return job.desired.goal in (Goal.STOP, Goal.DELETE)
+        return end(job, Phase.FINISHED, "")
+    canceled = view.flink is not None and view.flink.state is FlinkState.CANCELED
+    return failed(job, seen, diagnosis.explain(view), heals=diagnosis.heals(view) and not done and not canceled)
 
 
 def _can_be_saved(job: Job, view: DeploymentView) -> bool:
@@ -351,21 +359,8 @@ def _not_saved(job: Job, view: DeploymentView) -> str:
 
 
 def _take_up(job: Job, phase: Phase) -> Move:
-    return Move(job.record.evolve(phase=phase, request_seen=job.desired.request_no, note=""))
+    return Move(job.record.evolve(phase=phase, request_seen=job.desired.request_no, failure="", note=""))
 
 
 def _cancel(job: Job) -> Move:
     return _take_up(job, Phase.CANCELING)
-
-
-def _rest(job: Job, phase: Phase, note: str) -> Move:
-    """Nothing of the deployment is left. A stop that came while it ended is done with: it must not be found pending at
-    rest, where it would be taken for one that follows an unseen run. So is a savepoint of what is no more.
-    """
-    done = job.desired.goal in (Goal.STOP, Goal.SAVEPOINT)
-    seen = job.desired.request_no if done else job.record.request_seen
-    return Move(job.record.evolve(phase=phase, request_seen=seen, outcome=None, note=note))
-
-
-def _end(job: Job, outcome: Phase, note: str) -> Move:
-    return Move(job.record.evolve(phase=Phase.CLEARING, outcome=outcome, note=note))

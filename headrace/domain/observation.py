@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from headrace.domain.restart import NO_RESTARTS, Budget
+
 
 class Sight(StrEnum):
     """What a runtime can say of one deployment."""
@@ -51,6 +53,9 @@ class FlinkJob:
         ever_ran: at one time all its tasks had been deployed.
         restarts: Flink's in-place restarts so far.
         failure: Flink's root exception, "" = none.
+        restored: where Flink says that it has the job's state from, "" = from nowhere; None = not known yet.
+        own: that is a checkpoint of this very deployment, taken by a restart in place.
+        own_strategy: Flink's words for a restart strategy that the job's code has set, "" = none.
     """
 
     state: FlinkState
@@ -58,6 +63,9 @@ class FlinkJob:
     ever_ran: bool = False
     restarts: int = 0
     failure: str = ""
+    restored: str | None = None
+    own: bool = False
+    own_strategy: str = ""
 
 
 class SavepointState(StrEnum):
@@ -81,23 +89,69 @@ class SavepointView:
 
 
 @dataclass(frozen=True)
+class LostTaskManager:
+    """A TaskManager of a deployment that ended while its JobManager lived.
+
+    Attributes:
+        number: from 1; replacements count on.
+        exit_code: 0–255, or minus the signal number; None = not known.
+        evidence: last error in its log.
+        silent: it lived but was not heard of past the deadline, and was ended by Headrace.
+        oom_killed: the kernel ended it for want of memory.
+        log: its log file, relative to Headrace's home.
+    """
+
+    number: int
+    exit_code: int | None = None
+    evidence: str = ""
+    silent: bool = False
+    oom_killed: bool = False
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class StateView:
+    """The newest state from which a deployment's lineage can go on, seen when nothing of it lives any more.
+
+    Attributes:
+        path: of the checkpoint or savepoint; "" = none, the lineage began clean and has completed nothing.
+        checkpoint_id: Flink's number of it within the lineage; None without a path.
+        problem: why it cannot be gone on from, though there was state; "" = it can.
+    """
+
+    path: str = ""
+    checkpoint_id: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class DeploymentView:
     """One deployment as a runtime sees it.
 
     Attributes:
         flink: None = not known (REST does not answer yet, or no archive was left).
         exit_code: of the JobManager, with DEAD: 0–255, or minus the signal number; None = not known.
-        lost_taskmanagers: exit codes of TaskManagers that ended while the JobManager lives.
+        lost_taskmanagers: all that ended while the JobManager lived and are due to be replaced.
+        replaced: how many TaskManagers were started in place of others.
+        silent_taskmanagers: numbers of those that live, but that Flink has not heard of past the deadline.
         savepoint: of the request that was asked about.
         evidence: what the processes themselves left behind (last error in a log), for the explanation.
+        rebooted: with DEAD: the machine was started anew since.
+        oom_killed: with DEAD: the kernel ended the JobManager for want of memory.
+        log: the file that ``evidence`` is from, relative to Headrace's home.
     """
 
     sight: Sight = Sight.ABSENT
     flink: FlinkJob | None = None
     exit_code: int | None = None
-    lost_taskmanagers: tuple[int | None, ...] = ()
+    lost_taskmanagers: tuple[LostTaskManager, ...] = ()
+    replaced: int = 0
+    silent_taskmanagers: tuple[int, ...] = ()
     savepoint: SavepointView = SavepointView()
     evidence: str = ""
+    rebooted: bool = False
+    oom_killed: bool = False
+    log: str = ""
 
 
 class PreparationState(StrEnum):
@@ -111,10 +165,21 @@ class PreparationState(StrEnum):
 
 @dataclass(frozen=True)
 class Preparation:
-    """Preparation of one attempt; ``note`` says what is going on, or why it failed."""
+    """Preparation of one attempt; ``note`` says what is going on, or why it failed; ``heals``: it may go well the next
+    time, without anybody changing the job (the disk was full, a download broke off).
+    """
 
     state: PreparationState = PreparationState.NOT_STARTED
     note: str = ""
+    heals: bool = False
+
+
+@dataclass(frozen=True)
+class Turn:
+    """When the next attempt of a restarting job may begin: in milliseconds of the job clock, and for people to read."""
+
+    at_ms: int = 0
+    wall_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,6 +191,10 @@ class Observation:
         waiting_note: why it does not hold them yet.
         overdue: the current phase has lasted longer than its patience (a setting, on a monotonic clock).
         remains: folders of the job are left on the runtime.
+        budget: restarts of the sliding hour.
+        turn: when the next attempt may begin, should the deployment be restarted now.
+        due: in RESTARTING: that time has come.
+        state: of a deployment that is removed.
     """
 
     deployment: DeploymentView = DeploymentView()
@@ -134,3 +203,7 @@ class Observation:
     waiting_note: str = ""
     overdue: bool = False
     remains: bool = False
+    budget: Budget = NO_RESTARTS
+    turn: Turn = Turn()
+    due: bool = False
+    state: StateView = StateView()

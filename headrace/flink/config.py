@@ -14,6 +14,7 @@ import yaml
 from headrace.domain.deployment import DeploymentPlan
 from headrace.domain.errors import BadField
 from headrace.domain.sizing import OVERRIDES
+from headrace.flink.watch import HISTORY_SIZE
 
 _REASONS = {
     "address": "Headrace sets the addresses and ports of a deployment",
@@ -176,6 +177,9 @@ def _defaults(plan: DeploymentPlan, places: Places) -> dict[str, str]:
         "cluster.registration.refused-registration-delay": "1000",
         # Flink's own 10 s would show counts that are up to 10 s old.
         "metrics.fetcher.update-interval": "1000",
+        # A TaskManager that was killed is noticed after two heartbeats, a frozen one after the timeout.
+        "heartbeat.interval": "1000",
+        "heartbeat.timeout": "15000",
         # All TaskManagers start with the job: slots that are not there after a minute never come.
         "slot.request.timeout": "60000",
     }
@@ -203,6 +207,7 @@ def _owned(plan: DeploymentPlan, minor: tuple[int, int], places: Places) -> dict
         "blob.server.port": "0",
         "web.submit.enable": "false",
         "web.refresh-interval": "200",
+        "web.exception-history-size": str(HISTORY_SIZE),  # restarts in place are counted by it
         "web.tmpdir": str(places.folder / "tmp"),
         "io.tmp.dirs": str(places.folder / "tmp"),
         "jobmanager.archive.fs.dir": uri(places.folder / "archive"),
@@ -220,22 +225,27 @@ def _owned(plan: DeploymentPlan, minor: tuple[int, int], places: Places) -> dict
 def _restart_strategy(plan: DeploymentPlan, minor: tuple[int, int]) -> dict[str, str]:
     """Always set: with checkpoints, Flink's own default would restart a failing job for ever."""
     key = "restart-strategy.type" if minor >= (1, 19) else "restart-strategy"
-    if plan.restarts_per_hour is None:
+    if plan.restarts_left == 0:
         return {key: "none"}
-    if plan.restarts_per_hour < 0:  # without limit, so with a backoff
+    if plan.restarts_left is None:  # without limit, so with a backoff
         return {
             key: "exponential-delay",
             "restart-strategy.exponential-delay.initial-backoff": "1 s",
             "restart-strategy.exponential-delay.max-backoff": "1 min",
         }
     # Flink makes an array of this size: far more than an hour can see is as good as any number.
-    most = min(plan.restarts_per_hour, MOST_RESTARTS_PER_HOUR)
+    most = min(plan.restarts_left, MOST_RESTARTS_PER_HOUR)
     return {
         key: "failure-rate",
         "restart-strategy.failure-rate.max-failures-per-interval": str(most),
         "restart-strategy.failure-rate.failure-rate-interval": "1 h",
         "restart-strategy.failure-rate.delay": "1 s",
     }
+
+
+def checkpoint_dir(options: Mapping[str, str]) -> str:
+    """Where checkpoints of these options go, unless the job's code says otherwise (the newer key wins)."""
+    return options.get("execution.checkpointing.dir") or options["state.checkpoints.dir"]
 
 
 def write(folder: Path, options: Mapping[str, str], minor: tuple[int, int]) -> None:

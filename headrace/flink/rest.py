@@ -9,6 +9,8 @@ import urllib3
 
 from headrace.domain.errors import Unavailable
 
+MAX_EXCEPTIONS = 1000
+"""More than any exception history of ours holds."""
 TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
 
 
@@ -48,11 +50,21 @@ class FlinkRest:
         """``/jobs/:id`` with vertices and plan."""
         return dict(self.get(f"/jobs/{job_id}"))
 
-    def root_exception(self, job_id: str) -> str:
-        """The stack trace of the latest failure, "" = none."""
-        answer = self.get(f"/jobs/{job_id}/exceptions")
-        entries = answer.get("exceptionHistory", {}).get("entries", [])
-        return str(answer.get("root-exception") or (entries[0]["stacktrace"] if entries else "") or "")
+    def exceptions(self, job_id: str) -> dict[str, Any]:
+        """``{root-exception, exceptionHistory: {entries: [{exceptionName, stacktrace, timestamp, …}]}}``."""
+        return dict(self.get(f"/jobs/{job_id}/exceptions?maxExceptions={MAX_EXCEPTIONS}"))
+
+    def checkpoints(self, job_id: str) -> dict[str, Any]:
+        """``{counts, latest: {completed, savepoint, failed, restored}, history}``."""
+        return dict(self.get(f"/jobs/{job_id}/checkpoints"))
+
+    def config(self, job_id: str) -> dict[str, Any]:
+        """``{execution-config: {restart-strategy, …}}`` of the job."""
+        return dict(self.get(f"/jobs/{job_id}/config"))
+
+    def taskmanagers(self) -> frozenset[str]:
+        """Resource ids of the TaskManagers that the JobManager knows and hears."""
+        return frozenset(str(entry["id"]) for entry in self.get("/taskmanagers")["taskmanagers"])
 
     def restarts(self, job_id: str) -> int:
         """How often Flink has restarted the job in place; 0 while the metric is not there yet."""

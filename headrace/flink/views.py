@@ -8,19 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from headrace.domain.observation import TERMINAL, FlinkJob, FlinkState
-from headrace.flink.rest import FlinkRest
 from headrace.flink.stacktrace import root_cause
 
-_TROUBLED = frozenset({FlinkState.FAILING, FlinkState.FAILED, FlinkState.RESTARTING})
-
-
-def live_job(rest: FlinkRest) -> FlinkJob | None:
-    """The job as REST shows it now; None while main() has not submitted one.
-
-    Raises:
-        FlinkSilent, FlinkRefused: REST cannot tell.
-    """
-    return fold([_live(rest, entry) for entry in rest.jobs()])
+TROUBLED = frozenset({FlinkState.FAILING, FlinkState.FAILED, FlinkState.RESTARTING})
 
 
 def fold(jobs: Sequence[FlinkJob]) -> FlinkJob | None:
@@ -36,24 +26,40 @@ def fold(jobs: Sequence[FlinkJob]) -> FlinkJob | None:
         ever_ran=any(job.ever_ran for job in jobs),
         restarts=sum(job.restarts for job in jobs),
         failure=speaker.failure,
+        restored=speaker.restored,
+        own=speaker.own,
+        own_strategy=speaker.own_strategy,
     )
 
 
-def _live(rest: FlinkRest, entry: dict[str, Any]) -> FlinkJob:
-    state = FlinkState(entry["state"])
-    tasks = entry["tasks"]
-    # In batch mode later stages are CREATED until the first has ended: what counts is that nothing is on its way.
+def tasks_run(state: FlinkState, tasks: dict[str, int]) -> bool:
+    """Whether every task of the job runs now. In batch mode later stages are CREATED until the first has ended: what
+    counts is that nothing is on its way.
+    """
     on_their_way = sum(tasks.get(name, 0) for name in ("scheduled", "deploying", "initializing"))
-    running = state is FlinkState.RUNNING and tasks["running"] + tasks["finished"] > 0 and not on_their_way
-    failure, restarts = "", 0
-    if state in _TROUBLED:
-        failure = root_cause(rest.root_exception(entry["jid"]))
-        restarts = rest.restarts(entry["jid"])
-    ever_ran = running or (state in TERMINAL and _deployed(rest.job(entry["jid"])))
-    return FlinkJob(state, tasks_running=running, ever_ran=ever_ran, restarts=restarts, failure=failure)
+    return state is FlinkState.RUNNING and tasks["running"] + tasks["finished"] > 0 and not on_their_way
 
 
-def _deployed(document: dict[str, Any]) -> bool:
+def restarts(exceptions: dict[str, Any], state: FlinkState) -> int:
+    """How often Flink has restarted the job in place: each failure of its history but one that was the last."""
+    failures = len(exceptions.get("exceptionHistory", {}).get("entries", []))
+    return max(0, failures - (state in (FlinkState.FAILING, FlinkState.FAILED)))
+
+
+def latest_failure(exceptions: dict[str, Any]) -> str:
+    """The stack trace of the latest failure, "" = none."""
+    entries = exceptions.get("exceptionHistory", {}).get("entries", [])
+    return str(exceptions.get("root-exception") or (entries[0]["stacktrace"] if entries else "") or "")
+
+
+def restored(checkpoints: dict[str, Any], flink_job: str) -> tuple[str, bool]:
+    """(where Flink has the job's state from, "" = nowhere; whether that is a checkpoint of its own)."""
+    last = (checkpoints.get("latest") or {}).get("restored") or {}
+    path = str(last.get("external_path") or "")
+    return path, f"/{flink_job}/chk-" in path
+
+
+def deployed(document: dict[str, Any]) -> bool:
     """Whether every vertex of the job had been deployed at one time."""
     vertices = document.get("vertices", [])
     return bool(vertices) and all(vertex.get("start-time", -1) > 0 for vertex in vertices)
@@ -101,6 +107,15 @@ def _document(entries: dict[str, Any]) -> dict[str, Any] | None:
 def _archived(entries: dict[str, Any]) -> FlinkJob:
     document = _document(entries) or {}
     state = FlinkState(document["state"])
-    trace = next((d.get("root-exception") for name, d in entries.items() if name.endswith("/exceptions")), "")
-    failure = root_cause(trace) if trace and state is not FlinkState.FINISHED else ""
-    return FlinkJob(state, ever_ran=_deployed(document), failure=failure)
+    exceptions: dict[str, Any] = next((d for name, d in entries.items() if name.endswith("/exceptions")), {})
+    checkpoints: dict[str, Any] = next((d for name, d in entries.items() if name.endswith("/checkpoints")), {})
+    path, own = restored(checkpoints, str(document["jid"]))
+    failure = "" if state is FlinkState.FINISHED else root_cause(latest_failure(exceptions))
+    return FlinkJob(
+        state,
+        ever_ran=deployed(document),
+        restarts=restarts(exceptions, state),
+        failure=failure,
+        restored=path,
+        own=own,
+    )

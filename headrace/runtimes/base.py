@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from headrace.domain.deployment import DeploymentPlan
-from headrace.domain.observation import DeploymentView, Preparation
+from headrace.domain.observation import DeploymentView, Preparation, StateView
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,17 @@ class Runtime(Protocol):
 
     def trigger_savepoint(self, name: str, request_no: int, savepoint_dir: str) -> None:
         """Asks Flink to make a savepoint of the job, which goes on; the rest as with ``stop_with_savepoint``."""
+
+    def end_taskmanagers(self, name: str, numbers: tuple[int, ...]) -> None:
+        """Ends these TaskManagers of the deployment (SIGKILL), which are silent; they are lost ones then."""
+
+    def replace_taskmanagers(self, plan: DeploymentPlan, total: int) -> None:
+        """Starts TaskManagers until there were ``total`` in place of others, in all."""
+
+    def newest_state(self, name: str, restored_from: str) -> StateView:
+        """The newest state of a removed deployment's lineage: of its own checkpoints and savepoints, else what it was
+        restored from ("" = it began clean). See ``domain/lineage.py``.
+        """
 
     def cancel(self, name: str) -> None:
         """Asks Flink to cancel the job."""

@@ -16,15 +16,18 @@ from typing import Any
 
 from headrace.domain.deployment import DeploymentPlan
 from headrace.domain.errors import Unavailable
+from headrace.domain.lineage import State, newest, same_place
 from headrace.domain.observation import (
     DeploymentView,
     FlinkJob,
     FlinkState,
+    LostTaskManager,
     Preparation,
     PreparationState,
     SavepointState,
     SavepointView,
     Sight,
+    StateView,
 )
 from headrace.domain.sizing import Shape
 from headrace.runtimes.base import Records
@@ -54,7 +57,12 @@ class _Deployment:
     exit_code: int | None = None
     savepoints: dict[int, _Savepoint] = field(default_factory=dict)
     starts: int = 0
-    seen: deque[tuple[Sight, FlinkJob | None, int | None, dict[int, _Savepoint]]] = field(default_factory=deque)
+    rebooted: bool = False
+    lost: tuple[LostTaskManager, ...] = ()
+    replaced: int = 0
+    silent: tuple[int, ...] = ()
+    states: list[State] = field(default_factory=list)
+    seen: deque[tuple[DeploymentView, dict[int, _Savepoint]]] = field(default_factory=deque)
 
 
 class FakeRuntime:
@@ -66,6 +74,7 @@ class FakeRuntime:
         self.log: list[tuple[str, str]] = []
         """(call, deployment) of all calls that had their effect."""
         self._deployments: dict[str, _Deployment] = {}
+        self._states: list[State] = []
         self._faults: deque[tuple[str, Lost]] = deque()
         self._unreachable: set[str] = set()
         self._refuse_savepoints = ""
@@ -108,6 +117,61 @@ class FakeRuntime:
             deployment = self._deployments[name]
             if deployment.sight in (Sight.LIVE, Sight.UNRESPONSIVE):
                 deployment.sight, deployment.flink, deployment.exit_code = Sight.DEAD, None, -9
+
+    def reboot(self) -> None:
+        """The machine is started anew: no process is left, and nobody saw how any of them ended."""
+        with self._lock:
+            for deployment in self._deployments.values():
+                if deployment.sight in (Sight.LIVE, Sight.UNRESPONSIVE):
+                    deployment.sight, deployment.flink, deployment.exit_code = Sight.DEAD, None, None
+                    deployment.rebooted = True
+
+    def complete_checkpoint(self, name: str) -> str:
+        """Flink completes the next checkpoint of the deployment; its path."""
+        with self._lock:
+            deployment = self._deployments[name]
+            path = f"fake://checkpoints/{name}/chk-{self._next_id(deployment)}"
+            self._keep(deployment, path)
+            return path
+
+    def lose_state(self, path: str) -> None:
+        """The checkpoint or savepoint is gone from where it was."""
+        with self._lock:
+            self._states = [replace(s, checkpoint_id=None) if s.path == path else s for s in self._states]
+
+    def restore_from(self, name: str, path: str) -> None:
+        """Flink restores the deployment from something else than it was told to."""
+        with self._lock:
+            deployment = self._deployments[name]
+            deployment.plan = replace(deployment.plan, restore_path=path)
+
+    def restart_in_place(self, name: str, times: int = 1, cause: str = "java.lang.RuntimeException: again") -> None:
+        """Flink restarts the job in place, so many times, and it runs again."""
+        with self._lock:
+            deployment = self._deployments[name]
+            if deployment.flink is not None and deployment.flink.state is FlinkState.RUNNING:
+                deployment.flink = replace(
+                    deployment.flink, restarts=deployment.flink.restarts + times, failure=cause, tasks_running=True
+                )
+
+    def lose_taskmanager(self, name: str, exit_code: int | None = -9) -> None:
+        """A TaskManager of the deployment ends."""
+        with self._lock:
+            deployment = self._deployments[name]
+            if deployment.sight is Sight.LIVE:
+                deployment.lost += (LostTaskManager(len(deployment.lost) + 1, exit_code),)
+
+    def silence_taskmanager(self, name: str) -> None:
+        """A TaskManager of the deployment lives, but is silent past the deadline."""
+        with self._lock:
+            deployment = self._deployments[name]
+            if deployment.sight is Sight.LIVE:
+                deployment.silent = (len(deployment.lost) + 1,)
+
+    def taskmanagers_missing(self, name: str) -> int:
+        """The truth, whatever the view says: TaskManagers that ended and were not replaced."""
+        with self._lock:
+            return len(self._deployments[name].lost) - self._deployments[name].replaced
 
     def freeze(self, name: str) -> None:
         """The JobManager lives, but is silent past the deadline."""
@@ -171,15 +235,14 @@ class FakeRuntime:
             if deployment is None:
                 return DeploymentView()
             self._advance(deployment)
-            now = (deployment.sight, deployment.flink, deployment.exit_code, dict(deployment.savepoints))
-            deployment.seen.append(now)
+            deployment.seen.append((_view(deployment), dict(deployment.savepoints)))
             while len(deployment.seen) > self.lag + 1:
                 deployment.seen.popleft()
             if len(deployment.seen) <= self.lag:
                 return DeploymentView()
-            sight, flink, exit_code, savepoints = deployment.seen[0]
-            savepoint = savepoints[request_no].view if request_no in savepoints else SavepointView()
-            return DeploymentView(sight=sight, flink=flink, exit_code=exit_code, savepoint=savepoint)
+            view, savepoints = deployment.seen[0]
+            asked = savepoints.get(request_no)
+            return view if asked is None else replace(view, savepoint=asked.view)
 
     def stop_with_savepoint(self, name: str, request_no: int, savepoint_dir: str) -> None:
         """See Runtime.stop_with_savepoint."""
@@ -190,6 +253,29 @@ class FakeRuntime:
         """See Runtime.trigger_savepoint."""
         with self._call("trigger_savepoint", name):
             self._save(name, request_no, savepoint_dir, stops=False)
+
+    def end_taskmanagers(self, name: str, numbers: tuple[int, ...]) -> None:
+        """See Runtime.end_taskmanagers."""
+        with self._call("end_taskmanagers", name):
+            deployment = self._deployments.get(name)
+            if deployment is not None and set(numbers) & set(deployment.silent):
+                deployment.silent = ()
+                deployment.lost += (LostTaskManager(len(deployment.lost) + 1, -9, silent=True),)
+
+    def replace_taskmanagers(self, plan: DeploymentPlan, total: int) -> None:
+        """See Runtime.replace_taskmanagers."""
+        with self._call("replace_taskmanagers", plan.name):
+            deployment = self._deployments.get(plan.name)
+            if deployment is not None and deployment.sight is Sight.LIVE:
+                deployment.replaced = max(deployment.replaced, total)
+
+    def newest_state(self, name: str, restored_from: str) -> StateView:
+        """See Runtime.newest_state."""
+        with self._look("newest_state"):
+            deployment = self._deployments.get(name)
+            own = [self._found(state.path) for state in deployment.states] if deployment else []
+            floor = self._found(restored_from) if restored_from else None
+            return newest([state for state in own if state.checkpoint_id is not None], floor, self._heard(deployment))
 
     def cancel(self, name: str) -> None:
         """See Runtime.cancel."""
@@ -272,6 +358,25 @@ class FakeRuntime:
             path = f"{savepoint_dir or 'fake://savepoints'}/savepoint-{name}-{request_no}"
             deployment.savepoints[request_no] = _Savepoint(SavepointView(SavepointState.IN_PROGRESS, path), stops)
 
+    def _next_id(self, deployment: _Deployment) -> int:
+        if deployment.states:
+            return (deployment.states[-1].checkpoint_id or 0) + 1
+        restored = self._found(deployment.plan.restore_path) if deployment.plan.restore_path else None
+        return ((restored.checkpoint_id or 0) if restored else 0) + 1
+
+    def _keep(self, deployment: _Deployment, path: str) -> None:
+        state = State(path, f"{deployment.plan.job_id:032x}", self._next_id(deployment))
+        deployment.states.append(state)
+        self._states.append(state)
+
+    def _found(self, path: str) -> State:
+        """The state as it is now. What this runtime never made (an imported one) is taken to be there, and older."""
+        return next((state for state in self._states if same_place(state.path, path)), State(path, checkpoint_id=0))
+
+    @staticmethod
+    def _heard(deployment: _Deployment | None) -> int | None:
+        return deployment.states[-1].checkpoint_id if deployment is not None and deployment.states else None
+
     def _next_loss(self, call: str) -> Lost | None:
         for index, (lost_call, part) in enumerate(self._faults):
             if lost_call == call:
@@ -286,7 +391,8 @@ class FakeRuntime:
                 deployment.sight = Sight.DEAD
                 deployment.exit_code = exit_code
                 ran = state is FlinkState.FINISHED or (deployment.flink is not None and deployment.flink.ever_ran)
-                deployment.flink = FlinkJob(state, ever_ran=ran, failure=cause)
+                restored = deployment.plan.restore_path if ran else None
+                deployment.flink = FlinkJob(state, ever_ran=ran, failure=cause, restored=restored)
 
     def _advance(self, deployment: _Deployment) -> None:
         if deployment.sight is not Sight.LIVE:
@@ -297,7 +403,8 @@ class FakeRuntime:
         if deployment.flink is None:
             deployment.flink = FlinkJob(FlinkState.CREATED)
         elif deployment.flink.state is FlinkState.CREATED:
-            deployment.flink = FlinkJob(FlinkState.RUNNING, tasks_running=True, ever_ran=True)
+            restored = deployment.plan.restore_path
+            deployment.flink = FlinkJob(FlinkState.RUNNING, tasks_running=True, ever_ran=True, restored=restored)
         for request_no, asked in deployment.savepoints.items():
             if asked.view.state is not SavepointState.IN_PROGRESS:
                 continue
@@ -305,9 +412,22 @@ class FakeRuntime:
                 view = SavepointView(SavepointState.FAILED, reason=self._refuse_savepoints)
             else:
                 view = replace(asked.view, state=SavepointState.DONE)
+                self._keep(deployment, view.path)
                 if asked.stops:
                     deployment.flink = replace(deployment.flink, state=FlinkState.FINISHED, tasks_running=False)
             deployment.savepoints[request_no] = replace(asked, view=view)
+
+
+def _view(deployment: _Deployment) -> DeploymentView:
+    return DeploymentView(
+        sight=deployment.sight,
+        flink=deployment.flink,
+        exit_code=deployment.exit_code,
+        lost_taskmanagers=deployment.lost,
+        replaced=deployment.replaced,
+        silent_taskmanagers=deployment.silent,
+        rebooted=deployment.rebooted,
+    )
 
 
 def _job_of(name: str) -> int:

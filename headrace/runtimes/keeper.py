@@ -8,8 +8,11 @@ Files of the role folder::
 
     command.json   {argv, env, cwd, output, fence, holds}   written before the keeper is started
     keeper.lock    flock: at most one keeper ever works here
-    process.json   {pid, start_time, boot_id, keeper: {pid, start_time}}   the JVM was started
-    exit.json      {code, error}   the JVM ended: 0–255, or minus the signal
+    process.json   {pid, start_time, boot_id, at, keeper: {pid, start_time}}   the JVM was started
+    exit.json      {code, error, at, oom_kills}   the JVM ended: 0–255, or minus the signal
+
+``at`` is in seconds since boot; ``oom_kills``: how many processes of its cgroup the kernel killed meanwhile for want of
+memory.
 
 The fence: ``<deployment>/fence.lock`` is held shared from the look at ``<deployment>/removed`` until ``process.json``
 is written. Who removes a deployment takes it exclusively to write ``removed``: then either the process is on record,
@@ -58,6 +61,7 @@ def _keep(folder: Path, told: int) -> None:
         if (folder / "process.json").exists() or (folder / "exit.json").exists():
             return  # it had its start
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        kills = _oom_kills()
         try:
             command = json.loads((folder / "command.json").read_text())
             with contextlib.ExitStack() as held:
@@ -71,7 +75,8 @@ def _keep(folder: Path, told: int) -> None:
                     _end_children()
         except Exception as problem:  # noqa: BLE001 - whatever it is: without this record nobody would ever know of it
             code, error = 127, f"the process could not be started: {type(problem).__name__}: {problem}"
-        _write(folder / "exit.json", {"code": code, "error": error})
+        ended = {"code": code, "error": error, "at": _since_boot(), "oom_kills": _oom_kills() - kills}
+        _write_for_certain(folder / "exit.json", ended)
 
 
 def _hold(held: contextlib.ExitStack, paths: list[str]) -> None:
@@ -104,6 +109,7 @@ def _start(folder: Path, command: dict[str, Any]) -> int | None:
                 "pid": pid,
                 "start_time": _start_time(pid),
                 "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+                "at": _since_boot(),
                 "keeper": {"pid": os.getpid(), "start_time": _start_time(os.getpid())},
             }
             _write(folder / "process.json", identity)
@@ -147,6 +153,35 @@ def _end_children() -> None:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         time.sleep(0.01)
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _oom_kills(proc: Path = Path("/proc/self/cgroup"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many processes of this cgroup (version 2) the kernel has killed so far for want of memory; 0 if not told."""
+    try:
+        group = next(line.split(":", 2)[2] for line in proc.read_text().splitlines() if line.startswith("0::"))
+        for folder in (cgroups / group.lstrip("/"), cgroups):  # a container may not see its own path
+            events = folder / "memory.events"
+            if events.exists():
+                counts = dict(line.split() for line in events.read_text().splitlines())
+                return int(counts.get("oom_kill", 0))
+    except (OSError, ValueError, StopIteration):
+        pass  # an older kernel, or none of our business: the signal alone is told then
+    return 0
+
+
+def _write_for_certain(path: Path, content: dict[str, object]) -> None:
+    """Without this record nobody would ever know how the JVM ended: while the disk is full, it waits."""
+    while path.parent.exists():
+        try:
+            _write(path, content)
+        except OSError:
+            time.sleep(1.0)
+        else:
+            return
 
 
 def _write(path: Path, content: dict[str, object]) -> None:

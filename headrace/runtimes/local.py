@@ -7,6 +7,7 @@
         removed  gone                            the fence; and that nothing lives behind it any more
         lib -> engine  usrlib/  plugins/  classpath/userData/  log/  archive/  tmp/
         jobmanager/  taskmanager-1/ …            one keeper each: command, process and exit on record
+        lineage.json  heard.json                 its checkpoints
         savepoint-3.*                            the savepoint of request 3, with or without a stop
 """
 
@@ -16,7 +17,8 @@ import fcntl
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +30,74 @@ from headrace.domain.observation import (
     FlinkState,
     Preparation,
     Sight,
+    StateView,
 )
 from headrace.flink import command, config, metrics, views
 from headrace.flink.command import Command, Layout
 from headrace.flink.engines import Engine, EngineStore
 from headrace.flink.rest import FlinkRefused, FlinkRest, FlinkSilent
 from headrace.flink.stacktrace import last_error
-from headrace.runtimes import files, processes
+from headrace.flink.watch import JobWatch
+from headrace.runtimes import files, processes, taskmanagers
 from headrace.runtimes.base import Records
 from headrace.runtimes.ports import free_ports
 from headrace.runtimes.processes import Kept, Life
-from headrace.runtimes.savepoints import SavepointRequest
+from headrace.runtimes.savepoints import SavepointRequest, made
 from headrace.runtimes.staging import PREPARED, Locate, Staging, load_prepared
+from headrace.runtimes.states import States
+from headrace.runtimes.taskmanagers import Hearing
 
 STARTED, REMOVED, GONE = "started.json", "removed", "gone"
 GRACE_S = 5.0
 """From asking the processes to end (SIGTERM) to ending them (SIGKILL)."""
-KEPT_ATTEMPTS = 5
-"""Folders (logs) of so many attempts of a job are kept."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an operator sets of the runtime; times in seconds.
+
+    Attributes:
+        unresponsive_after_s: a live JobManager is UNRESPONSIVE when its REST was silent for so long.
+        taskmanager_silent_after_s: a live TaskManager is silent when Flink has not heard of it for so long.
+        kept_attempts: logs and checkpoints of so many attempts of a job are kept.
+    """
+
+    unresponsive_after_s: float = 120.0
+    taskmanager_silent_after_s: float = 30.0
+    kept_attempts: int = 5
+
+
+DEFAULTS = Limits()
+
+
+@dataclass
+class _Watched:
+    """What is remembered of a deployment between two looks at it."""
+
+    port: int
+    rest: FlinkRest
+    jobs: JobWatch
+    hearing: Hearing
+    silent_since: float | None = None
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What starts the processes of one deployment."""
+
+    plan: DeploymentPlan
+    engine: Engine
+    layout: Layout
+    options: Mapping[str, str]
+    main_class: str
+
+    def jobmanager(self) -> Command:
+        """Its JobManager."""
+        return command.jobmanager(self.plan, self.engine, self.layout, self.options, self.main_class)
+
+    def taskmanager(self, number: int) -> Command:
+        """One of its TaskManagers."""
+        return command.taskmanager(self.plan, self.engine, self.layout, self.options, number)
 
 
 class LocalRuntime:
@@ -57,7 +109,7 @@ class LocalRuntime:
         engines: EngineStore,
         locate: Locate,
         *,
-        unresponsive_after_s: float = 120.0,
+        limits: Limits = DEFAULTS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._home = home
@@ -65,16 +117,15 @@ class LocalRuntime:
         self._deployments.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._engines = engines
         self._staging = Staging(engines, locate)
-        self._unresponsive_after_s = unresponsive_after_s
+        self._limits = limits
         self._monotonic = monotonic
-        self._silent_since: dict[str, float] = {}
-        self._clients: dict[str, tuple[int, FlinkRest]] = {}
+        self._watched: dict[str, _Watched] = {}
         self._ports = threading.Lock()
 
     def close(self) -> None:
         """Lets go of everything; running deployments go on."""
-        for _, client in self._clients.values():
-            client.close()
+        for watched in self._watched.values():
+            watched.rest.close()
 
     # -- preparing ------------------------------------------------------------------------------------------------
 
@@ -82,8 +133,9 @@ class LocalRuntime:
         """See Runtime.prepare."""
         layout = self._layout(plan.name)
         layout.folder.mkdir(mode=0o700, exist_ok=True)
-        self._forget_old_attempts(plan)
-        self._staging.begin(plan, layout)
+        earlier = self._earlier(plan)
+        self._forget_old_attempts(plan, earlier)
+        self._staging.begin(plan, layout, earlier)
 
     def preparation(self, name: str) -> Preparation:
         """See Runtime.preparation."""
@@ -107,19 +159,26 @@ class LocalRuntime:
             )
         if (layout.folder / STARTED).exists():
             return
+        commands = self._commands(plan, layout)
+        self._states(layout).begin(config.checkpoint_dir(commands.options))
+        self._begin(layout, "jobmanager", commands.jobmanager(), commands)
+        for number in range(1, plan.shape.taskmanagers + 1):
+            self._begin(layout, taskmanagers.role(number), commands.taskmanager(number), commands)
+        files.write(layout.folder / STARTED, {"taskmanagers": plan.shape.taskmanagers})
+
+    def _commands(self, plan: DeploymentPlan, layout: Layout) -> Commands:
+        """Raises Unavailable: the engine is no longer there."""
         prepared = load_prepared(layout)
         engine = self._engines.find(prepared.engine)
         if engine is None:
             raise Unavailable(f"Flink {prepared.engine} is no longer in the engine store")
         options = config.build(plan, engine.minor, self._places(plan, layout))
-        commands = {"jobmanager": command.jobmanager(plan, engine, layout, options, prepared.main_class)}
-        for number in range(1, plan.shape.taskmanagers + 1):
-            commands[f"taskmanager-{number}"] = command.taskmanager(plan, engine, layout, options, number)
-        for role, what in commands.items():
-            config.write(layout.conf(role), what.options, engine.minor)
-            config.write_log4j(layout.conf(role) / "log4j.properties", plan.log_levels)
-            self._start(layout, role, what, engine)
-        files.write(layout.folder / STARTED, {"taskmanagers": plan.shape.taskmanagers})
+        return Commands(plan, engine, layout, options, prepared.main_class)
+
+    def _begin(self, layout: Layout, role: str, what: Command, commands: Commands) -> None:
+        config.write(layout.conf(role), what.options, commands.engine.minor)
+        config.write_log4j(layout.conf(role) / "log4j.properties", commands.plan.log_levels)
+        self._start(layout, role, what, commands.engine)
 
     def _start(self, layout: Layout, role: str, what: Command, engine: Engine) -> None:
         work = layout.work(role)
@@ -177,46 +236,80 @@ class LocalRuntime:
             return DeploymentView(Sight.UNREACHABLE)
 
     def _live(self, name: str, layout: Layout, request_no: int) -> DeploymentView:
-        rest = self._rest(name, layout)
+        watched = self._watch(name, layout)
         flink: FlinkJob | None = None
+        silent: tuple[int, ...] = ()
         request = self._savepoint(layout, request_no)
         savepoint = request.recorded()
         sight = Sight.LIVE
         try:
-            flink = views.live_job(rest)
-            savepoint = request.look(rest)
-            self._silent_since.pop(name, None)
+            flink = watched.jobs.look()
+            self._states(layout).hear(watched.jobs.seen)
+            savepoint = request.look(watched.rest)
+            silent = watched.hearing.silent(layout, watched.rest.taskmanagers())
+            watched.silent_since = None
         except FlinkRefused:
-            self._silent_since.pop(name, None)
+            watched.silent_since = None
         except FlinkSilent:
-            since = self._silent_since.setdefault(name, self._monotonic())
-            if self._monotonic() - since > self._unresponsive_after_s:
+            if watched.silent_since is None:
+                watched.silent_since = self._monotonic()
+            if self._monotonic() - watched.silent_since > self._limits.unresponsive_after_s:
                 sight = Sight.UNRESPONSIVE
-        lost = self._lost_taskmanagers(layout)
-        evidence = ""
-        if lost:
-            evidence = self._taskmanager_evidence(layout)
-        return DeploymentView(sight, flink, lost_taskmanagers=lost, savepoint=savepoint, evidence=evidence)
+                savepoint = request.find()  # it may be made, though nobody tells
+        return DeploymentView(
+            sight,
+            flink,
+            lost_taskmanagers=taskmanagers.lost(layout, self._home),
+            replaced=max(0, len(taskmanagers.numbers(layout)) - files.read(layout.folder / STARTED)["taskmanagers"]),
+            silent_taskmanagers=silent,
+            savepoint=savepoint,
+        )
 
     def _dead(self, layout: Layout, jobmanager: Kept, request_no: int) -> DeploymentView:
         flink = views.archived_job(layout.archive)
-        evidence = jobmanager.error or last_error(layout.log / "jobmanager.log")
-        evidence = evidence or last_error(layout.log / "jobmanager.out")
+        evidence, log = jobmanager.error, layout.log / "jobmanager.log"
+        for source in () if evidence else (log, layout.log / "jobmanager.out"):
+            evidence, log = last_error(source), source
+            if evidence:
+                break
         savepoint = self._savepoint(layout, request_no).find()
         done = flink is not None and flink.state is FlinkState.FINISHED
-        return DeploymentView(Sight.DEAD, flink, jobmanager.code, (), savepoint, "" if done else evidence)
+        return DeploymentView(
+            Sight.DEAD,
+            flink,
+            jobmanager.code,
+            savepoint=savepoint,
+            evidence="" if done else evidence,
+            rebooted=jobmanager.rebooted,
+            oom_killed=jobmanager.oom_killed,
+            log=str(log.relative_to(self._home)),
+        )
 
-    def _lost_taskmanagers(self, layout: Layout) -> tuple[int | None, ...]:
-        kept = [processes.look(folder) for folder in layout.folder.glob("taskmanager-*")]
-        return tuple(one.code for one in kept if one.life is Life.ENDED)
+    # -- keeping up -----------------------------------------------------------------------------------------------
 
-    def _taskmanager_evidence(self, layout: Layout) -> str:
-        for folder in sorted(layout.folder.glob("taskmanager-*")):
-            kept = processes.look(folder)
-            if kept.life is Life.ENDED:
-                log = layout.log / f"{folder.name}.log"
-                return kept.error or last_error(log) or last_error(log.with_suffix(".out"))
-        return ""
+    def end_taskmanagers(self, name: str, numbers: tuple[int, ...]) -> None:
+        """See Runtime.end_taskmanagers."""
+        taskmanagers.silence(self._layout(name), numbers)
+
+    def replace_taskmanagers(self, plan: DeploymentPlan, total: int) -> None:
+        """See Runtime.replace_taskmanagers."""
+        layout = self._layout(plan.name)
+        if not self._runs(layout):
+            return
+        try:
+            commands = self._commands(plan, layout)
+            first = files.read(layout.folder / STARTED)["taskmanagers"] + 1
+            for number in range(first, first + total):
+                role = taskmanagers.role(number)
+                if processes.look(layout.role(role)).life is Life.NEVER:
+                    self._begin(layout, role, commands.taskmanager(number), commands)
+        except OSError as error:
+            raise Unavailable(f"The deployment's folder cannot be written: {error}") from error
+
+    def newest_state(self, name: str, restored_from: str) -> StateView:
+        """See Runtime.newest_state."""
+        layout = self._layout(name)
+        return self._states(layout).newest(restored_from, made(layout.folder, self._local))
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -234,7 +327,7 @@ class LocalRuntime:
             return
         own = self._state(_job_of(name)) / "savepoints" / f"{name}-{request_no}"
         request = self._savepoint(layout, request_no)
-        request.ask(self._rest(name, layout), savepoint_dir or config.uri(own), stop=stop)
+        request.ask(self._watch(name, layout).rest, savepoint_dir or config.uri(own), stop=stop)
 
     def _savepoint(self, layout: Layout, request_no: int) -> SavepointRequest:
         return SavepointRequest(layout.folder, request_no, self._local)
@@ -244,7 +337,7 @@ class LocalRuntime:
         layout = self._layout(name)
         if not self._runs(layout):
             return
-        rest = self._rest(name, layout)
+        rest = self._watch(name, layout).rest
         for job in rest.jobs():
             if FlinkState(job["state"]) not in (FlinkState.CANCELED, FlinkState.FAILED, FlinkState.FINISHED):
                 rest.cancel(job["jid"])
@@ -255,26 +348,39 @@ class LocalRuntime:
         layout.folder.mkdir(mode=0o700, exist_ok=True)
         if (layout.folder / GONE).exists():
             return
-        fence = layout.folder / REMOVED
-        with (layout.folder / "fence.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not fence.exists():
-                files.write(fence, {"boot_id": processes.boot_id(), "at": time.clock_gettime(time.CLOCK_BOOTTIME)})
-        asked = files.read(fence)
-        force = time.clock_gettime(time.CLOCK_BOOTTIME) - asked["at"] > GRACE_S
         kept = self._kept(layout)
-        ended = [processes.end(one, force=force) for one in kept]
+        ended = self._end_all(layout, kept, force=self._fence(layout, kept))
         if all(one.life is Life.NEVER for one in kept):
             ended.append(processes.end_unrecorded(layout.folder))
         if all(ended):
             self._staging.forget(name)
-            self._silent_since.pop(name, None)
-            _, client = self._clients.pop(name, (0, None))
-            if client is not None:
-                client.close()
-            for folder in (layout.tmp, layout.usrlib):
-                shutil.rmtree(folder, ignore_errors=True)
+            watched = self._watched.pop(name, None)
+            if watched is not None:
+                watched.rest.close()
+            shutil.rmtree(layout.tmp, ignore_errors=True)
             files.write(layout.folder / GONE, {})
+
+    def _fence(self, layout: Layout, kept: list[Kept]) -> bool:
+        """Writes the fence, if it is not there; whether the grace of the processes is over.
+
+        A full disk does not save them: they are ended all the same. Only, the name is not fenced yet then.
+        """
+        fence = layout.folder / REMOVED
+        try:
+            with (layout.folder / "fence.lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not fence.exists():
+                    files.write(fence, {"boot_id": processes.boot_id(), "at": time.clock_gettime(time.CLOCK_BOOTTIME)})
+        except (OSError, Unavailable):
+            self._end_all(layout, kept, force=True)
+            raise
+        asked = files.read(fence)
+        return bool(time.clock_gettime(time.CLOCK_BOOTTIME) - asked["at"] > GRACE_S)
+
+    def _end_all(self, layout: Layout, kept: list[Kept], *, force: bool) -> list[bool]:
+        """TaskManagers have nothing to put in order when their JobManager is gone: they are ended at once."""
+        orphaned = processes.look(layout.role("jobmanager")).life is not Life.RUNS
+        return [processes.end(one, force=force or orphaned) for one in kept]
 
     # -- what is there --------------------------------------------------------------------------------------------
 
@@ -300,7 +406,7 @@ class LocalRuntime:
         layout = self._layout(name)
         if self._runs(layout):
             try:
-                rest = self._rest(name, layout)
+                rest = self._watch(name, layout).rest
                 jobs = rest.jobs()
                 return rest.job(jobs[-1]["jid"]) if jobs else None
             except (FlinkSilent, FlinkRefused):
@@ -313,7 +419,7 @@ class LocalRuntime:
         if not self._runs(layout):
             return None
         try:
-            rest = self._rest(name, layout)
+            rest = self._watch(name, layout).rest
             jobs = rest.jobs()
             if not jobs:
                 return None
@@ -335,14 +441,19 @@ class LocalRuntime:
             return self._home / "objects" / uri.removeprefix("obs://")
         return Path("/" + uri.removeprefix("file:").lstrip("/"))
 
-    def _rest(self, name: str, layout: Layout) -> FlinkRest:
+    def _states(self, layout: Layout) -> States:
+        return States(layout.folder, self._local)
+
+    def _watch(self, name: str, layout: Layout) -> _Watched:
         if not (layout.folder / "ports.json").exists():
             raise FlinkSilent("the deployment has no ports yet")
         port = int(files.read(layout.folder / "ports.json")["ports"][1])
-        known = self._clients.get(name)
-        if known is None or known[0] != port:
-            known = self._clients.setdefault(name, (port, FlinkRest(port)))
-        return known[1]
+        known = self._watched.get(name)
+        if known is None or known.port != port:
+            rest = FlinkRest(port)
+            hearing = Hearing(self._limits.taskmanager_silent_after_s, self._monotonic)
+            known = self._watched.setdefault(name, _Watched(port, rest, JobWatch(rest), hearing))
+        return known
 
     def _runs(self, layout: Layout) -> bool:
         return processes.look(layout.role("jobmanager")).life is Life.RUNS
@@ -352,12 +463,27 @@ class LocalRuntime:
         return [processes.look(role) for role in roles]
 
     def _folders(self, job_id: int) -> list[Path]:
-        return sorted(self._deployments.glob(f"job-{job_id}-*"))
+        return sorted(self._deployments.glob(f"job-{job_id}-*"), key=lambda folder: _attempt_of(folder.name))
 
-    def _forget_old_attempts(self, plan: DeploymentPlan) -> None:
+    def _earlier(self, plan: DeploymentPlan) -> Layout | None:
+        """The newest earlier attempt of the same run whose files are there: what runs does not change within a run."""
+        for folder in reversed(self._folders(plan.job_id)):
+            attempt = _attempt_of(folder.name)
+            if plan.first_attempt <= attempt < plan.attempt and (folder / PREPARED).exists():
+                return Layout(folder)
+        return None
+
+    def _forget_old_attempts(self, plan: DeploymentPlan, earlier: Layout | None) -> None:
+        """Files of the user are kept of one attempt, logs and checkpoints of the newest few; of checkpoints, whatever
+        any job may still be restored from.
+        """
         for folder in self._folders(plan.job_id):
-            old = _attempt_of(folder.name) <= plan.attempt - KEPT_ATTEMPTS
-            if old and self.observe(folder.name).sight is Sight.REMOVED:
+            layout = Layout(folder)
+            if folder.name == plan.name or layout == earlier or self.observe(folder.name).sight is not Sight.REMOVED:
+                continue
+            shutil.rmtree(layout.usrlib, ignore_errors=True)
+            if _attempt_of(folder.name) <= plan.attempt - self._limits.kept_attempts:
+                self._states(layout).forget(plan.needed)
                 shutil.rmtree(folder)
 
 

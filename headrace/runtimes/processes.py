@@ -45,13 +45,23 @@ class Life(StrEnum):
 
 @dataclass(frozen=True)
 class Kept:
-    """A process under a keeper. ``code``: 0–255, minus the signal, or None when nobody saw it."""
+    """A process under a keeper. ``code``: 0–255, minus the signal, or None when nobody saw it.
+
+    Attributes:
+        started_at, ended_at: seconds since boot (CLOCK_BOOTTIME), if they are on record.
+        oom_killed: the kernel killed it, or another process of its cgroup meanwhile, for want of memory.
+        rebooted: it was started in an earlier boot of the machine.
+    """
 
     life: Life
     code: int | None = None
     error: str = ""
     identity: Identity | None = None
     keeper: Identity | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    oom_killed: bool = False
+    rebooted: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ def look(folder: Path) -> Kept:
             identity = Identity(started["pid"], started["start_time"], started["boot_id"])
             keeper = Identity(started["keeper"]["pid"], started["keeper"]["start_time"], started["boot_id"])
         if ended is not None:
-            return Kept(Life.ENDED, ended["code"], ended["error"], identity, keeper)
+            return _ended(ended, started, identity, keeper)
     except (KeyError, TypeError) as error:
         raise Unavailable(f"The records in {folder} are damaged: {error!r}") from error
     if identity is None or keeper is None:
@@ -112,7 +122,25 @@ def look(folder: Path) -> Kept:
     if keeper.lives():
         return Kept(Life.ENDING, identity=identity, keeper=keeper)
     ended = _read(folder / "exit.json")  # it may have been written since we looked
-    return Kept(Life.ENDED, ended["code"] if ended else None, identity=identity, keeper=keeper)
+    return _ended(ended, started, identity, keeper)
+
+
+def _ended(
+    ended: dict[str, Any] | None, started: dict[str, Any] | None, identity: Identity | None, keeper: Identity | None
+) -> Kept:
+    """``ended`` is None when the keeper died before it could write down the exit."""
+    code = ended["code"] if ended else None
+    return Kept(
+        Life.ENDED,
+        code,
+        ended["error"] if ended else "",
+        identity,
+        keeper,
+        started_at=started.get("at") if started else None,
+        ended_at=ended.get("at") if ended else None,
+        oom_killed=code == -signal.SIGKILL and bool(ended and ended.get("oom_kills")),
+        rebooted=ended is None and identity is not None and identity.boot_id != boot_id(),
+    )
 
 
 def end_unrecorded(folder: Path) -> bool:

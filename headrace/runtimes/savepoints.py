@@ -119,11 +119,19 @@ class SavepointRequest:
         if operation.get("location"):
             return self._record(_spelled(operation["location"]), "")
         trace = (operation.get("failure-cause") or {}).get("stack-trace", "no reason given")
-        return self._record("", root_cause(str(trace)))
+        found = self.find()  # complete although the stop failed (FLINK-33522): it is as good as any
+        return self._record(found.path, "" if found.path else root_cause(str(trace)))
 
     def _record(self, path: str, reason: str) -> SavepointView:
         files.write(self._done, {"path": path, "reason": reason})
         return self.recorded()
+
+
+def made(folder: Path, local: Callable[[str], Path]) -> list[str]:
+    """Paths of all savepoints that a deployment has made, whoever has heard of it; oldest request first."""
+    numbers = sorted(int(intent.name.split("-")[1].split(".")[0]) for intent in folder.glob("savepoint-*.intent.json"))
+    found = [SavepointRequest(folder, number, local).find() for number in numbers]
+    return [view.path for view in found if view.state is SavepointState.DONE]
 
 
 def _spelled(location: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,32 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from headrace.domain.errors import HomeUnusable
+from headrace.domain.errors import HomeUnusable, Unavailable
 
 BUSY_TIMEOUT_MS = 20_000
+
+Step = Callable[[str], None]
+"""Is told each point between which a crash may come; for tests that end Headrace there."""
+
+
+def no_step(_name: str) -> None:
+    """Nothing happens between two points."""
 
 
 class Database:
     """One SQLite file. ``read()`` and ``write()`` are the only ways in, one transaction each."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens ``path``, which is created or migrated as needed; an older one is copied first.
+    def __init__(self, path: Path, step: Step = no_step) -> None:
+        """Opens ``path``, which is created or migrated as needed; an older one is copied first. ``step`` is told
+        "before commit" and "after commit" of each transaction that writes.
 
         Raises:
             HomeUnusable: the file is of a newer Headrace, or no database.
         """
         self.path = path
+        self._step = step
         self._engine = create_engine(f"sqlite:///{path}", pool_size=16, max_overflow=16)
         event.listen(self._engine, "connect", _configure)
         event.listen(self._engine, "begin", _begin)
@@ -41,24 +50,45 @@ class Database:
         except BaseException:
             self._engine.dispose()
             raise
+        event.listen(self._engine, "do_connect", _existing)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view."""
-        with self._engine.connect() as connection, connection.begin():
+        """A consistent view; raises Unavailable while the file is gone or damaged."""
+        with _told(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that alone may write; committed at its end, rolled back on an error."""
-        with self._engine.connect() as plain:
+        """A transaction that alone may write; committed at its end, rolled back on an error.
+
+        Raises:
+            Unavailable: another program has the file locked for too long, its disk is full, or it is gone.
+        """
+        with _told(), self._engine.connect() as plain:
             connection = plain.execution_options(headrace_write=True)
             with connection.begin():
                 yield connection
+                self._step("before commit")
+        self._step("after commit")
 
     def close(self) -> None:
         """Closes all connections."""
         self._engine.dispose()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise Unavailable(f"The database does not answer ({error.orig}); try again.") from error
+
+
+def _existing(_dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]) -> None:
+    """Once it is open, a database that has gone is not made anew and empty under the feet of those who use it."""
+    arguments[0] = f"{Path(arguments[0]).absolute().as_uri()}?mode=rw"
+    options["uri"] = True
 
 
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -11,12 +12,14 @@ from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.deployment import references
 from headrace.domain.errors import JobNotFound, NameTaken, QueueNotFound
-from headrace.domain.job import AT_REST, HOLDING, LIVE, Desired, Goal, Job, JobSpec, Phase, Record
+from headrace.domain.job import ACTIVE, AT_REST, LIVE, Desired, Goal, Job, JobSpec, Phase, Record, may_hold
+from headrace.domain.restart import HOUR_MS
 from headrace.domain.rights import Caller
 from headrace.store import audit, codec
 from headrace.store.audit import Trace
 from headrace.store.database import Database
-from headrace.store.schema import deployments, grants, job_history, jobs, outbox, queues
+from headrace.store.schema import deployments, grants, job_history, jobs, outbox, queues, restarts
+from headrace.store.timeline import JobClock
 from headrace.store.variables import values_in
 
 
@@ -24,15 +27,31 @@ class StaleJob(Exception):
     """The job was changed by somebody else since it was read: read it again."""
 
 
+class Kind(StrEnum):
+    """What a line of a job's journal tells."""
+
+    MOVED = "moved"
+    """The job went into this phase."""
+    RESTARTED = "restarted"
+    """Flink restarted the job in place."""
+    REPLACED = "replaced"
+    """A TaskManager ended and is replaced."""
+    WAITING = "waiting"
+    """Why it waits has changed."""
+    ASKED = "asked"
+    """Somebody asked for something: run, stop, savepoint, delete."""
+
+
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One recorded move of a job."""
+    """One line of a job's journal."""
 
     at_ms: int
     attempt: int
     phase: Phase
     outcome: Phase | None
     note: str
+    kind: Kind = Kind.MOVED
 
 
 @dataclass(frozen=True)
@@ -169,7 +188,7 @@ class JobStore:
         """Ids of all jobs that need a look: live ones, those with a request not yet taken up, and those that shall be
         deleted (a delete is taken up when the job is cancelled, long before it is done).
         """
-        active = jobs.c.phase.in_(LIVE)
+        active = jobs.c.phase.in_(ACTIVE)
         asked = (jobs.c.request_no > jobs.c.request_seen) | (jobs.c.goal == Goal.DELETE)
         pending = asked & (jobs.c.phase != Phase.DELETED)
         with self._db.read() as connection:
@@ -201,6 +220,8 @@ class JobStore:
             if desired.goal is Goal.RUN and job.spec.queue_name:
                 _require_queue(connection, job)
             _write(connection, job, codec.desired_columns(desired))
+            if desired.request_no != job.desired.request_no:
+                _note(connection, job, _asked(desired, trace), Kind.ASKED, desired.requested_ms)
             audit.record(connection, trace.of("job", job.id, job.spec.name) if trace else None)
         return self.get(job.id)
 
@@ -216,49 +237,77 @@ class JobStore:
             audit.record(connection, trace.of("job", job.id, job.spec.name) if trace else None)
         return self.get(job.id)
 
-    def move(self, job: Job, record: Record, *, now_ms: int) -> Job:
-        """Records a move, its history row, the deployment it begins (with the values of the variables) or ends, the
-        grant it releases and the notice it owes, all in one transaction.
+    def move(self, job: Job, record: Record, *, now_ms: int, clock: JobClock | None = None) -> Job:
+        """Records a move, its history row, the restarts it counts (at the time of ``clock``), the deployment it begins
+        (with the values of the variables) or ends, the grant it releases and the notice it owes, all in one
+        transaction.
 
         Raises:
             StaleJob: the job was changed meanwhile.
         """
         values = codec.record_columns(record)
-        if record.phase is Phase.PREPARING:
+        begins = record.phase is Phase.PREPARING and not record.restarted
+        if begins:
             values |= {"started_ms": None, "ended_ms": None}
         elif record.phase is Phase.RUNNING and job.started_ms is None:
             values["started_ms"] = now_ms
         elif record.phase in AT_REST:
             values["ended_ms"] = now_ms
         with self._db.write() as connection:
-            if record.phase is Phase.PREPARING:  # what it is begun with stays, whatever becomes of the variables
+            if begins:  # what it is begun with stays, whatever becomes of the variables
                 put_in = values_in(connection, job.project_id, references(job.spec))
                 values["variables"] = sorted(put_in.items())
             _write(connection, job, values)
-            _note_phase(connection, job.id, record, now_ms)
+            _note_phase(connection, job.id, record, now_ms, _kind(job.record, record))
             _keep_deployment(connection, job, record)
-            if record.phase not in HOLDING and record.phase is not Phase.WAITING:
+            if clock is not None:
+                _count_restarts(connection, job, record, clock)
+            if not may_hold(record):
                 connection.execute(delete(grants).where(grants.c.job_id == job.id))
             if record.phase in (Phase.FAILED, Phase.SUBMIT_FAILED) and job.spec.smn_topic:
                 connection.execute(insert(outbox).values(_notice(job, record, now_ms)))
         return self.get(job.id)
 
-    def annotate(self, job: Job, note: str) -> None:
-        """Changes what a person reads while the job waits; no move.
+    def annotate(self, job: Job, note: str, *, now_ms: int | None = None) -> None:
+        """Changes what a person reads while the job waits; no move. With ``now_ms``, the journal tells it too.
 
         Raises:
             StaleJob: the job was changed meanwhile.
         """
         with self._db.write() as connection:
             _write(connection, job, {"note": note})
+            if now_ms is not None:
+                _note(connection, job, note, Kind.WAITING, now_ms)
+
+    def restart_times(self, job: Job, now_ms: int, *, in_place: bool = True) -> list[int]:
+        """When the job was restarted within the last hour of its present run, in milliseconds of the job clock;
+        without ``in_place``, by new deployments only.
+        """
+        mine = (restarts.c.job_id == job.id) & (restarts.c.attempt >= job.record.first_attempt)
+        if not in_place:
+            mine &= restarts.c.in_place.is_(False)
+        query = select(restarts.c.clock_ms).where(mine, restarts.c.clock_ms > now_ms - HOUR_MS)
+        with self._db.read() as connection:
+            return list(connection.execute(query.order_by(restarts.c.clock_ms)).scalars())
+
+    def restore_points(self) -> frozenset[str]:
+        """All states that some job may be restored from: they must not be cleared away."""
+        query = select(jobs.c.restore_path, jobs.c.savepoint_path).where(jobs.c.phase != Phase.DELETED)
+        with self._db.read() as connection:
+            return frozenset(path for row in connection.execute(query) for path in row if path)
 
     def history(self, job_id: int) -> list[HistoryEntry]:
-        """All recorded moves of the job, oldest first."""
+        """The journal of the job, oldest first: all its moves, and what went on between them."""
         query = select(job_history).where(job_history.c.job_id == job_id).order_by(job_history.c.id)
         with self._db.read() as connection:
             return [
                 HistoryEntry(
-                    row.at_ms, row.attempt, Phase(row.phase), Phase(row.outcome) if row.outcome else None, row.note
+                    row.at_ms,
+                    row.attempt,
+                    Phase(row.phase),
+                    Phase(row.outcome) if row.outcome else None,
+                    row.note,
+                    Kind(row.kind),
                 )
                 for row in connection.execute(query)
             ]
@@ -343,16 +392,52 @@ def _definition(spec: JobSpec, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _note_phase(connection: Connection, job_id: int, record: Record, now_ms: int) -> None:
+def _note_phase(connection: Connection, job_id: int, record: Record, now_ms: int, kind: Kind = Kind.MOVED) -> None:
     row = {
         "job_id": job_id,
         "at_ms": now_ms,
         "attempt": record.attempt,
         "phase": record.phase,
         "outcome": record.outcome,
-        "note": record.note,
+        "note": record.told,
+        "kind": kind,
     }
     connection.execute(insert(job_history).values(row))
+
+
+def _note(connection: Connection, job: Job, note: str, kind: Kind, now_ms: int) -> None:
+    _note_phase(connection, job.id, job.record.evolve(failure="", note=note), now_ms, kind)
+
+
+def _kind(before: Record, after: Record) -> Kind:
+    if before.phase is after.phase and after.flink_restarts > before.flink_restarts:
+        return Kind.RESTARTED
+    if before.phase is after.phase and after.replacements > before.replacements:
+        return Kind.REPLACED
+    return Kind.MOVED
+
+
+def _asked(desired: Desired, trace: Trace | None) -> str:
+    """A sentence for the journal."""
+    details = {
+        Goal.RUN: "from the latest savepoint" if desired.resume_savepoint else "from a clean start",
+        Goal.STOP: "with a savepoint" if desired.trigger_savepoint else "without a savepoint",
+    }
+    what = " ".join(part for part in (str(desired.goal), details.get(desired.goal, "")) if part)
+    return f"{trace.user_name} asked: {what}." if trace else f"Asked: {what}."
+
+
+def _count_restarts(connection: Connection, job: Job, record: Record, clock: JobClock) -> None:
+    """One row per restart that this move counts; those in place first."""
+    in_place = max(0, record.flink_restarts - job.record.flink_restarts) if record.attempt == job.record.attempt else 0
+    total = max(0, record.restarts - job.record.restarts)
+    rows = [
+        {"job_id": job.id, "attempt": record.attempt, "in_place": number < in_place, "clock_ms": clock.now_ms()}
+        for number in range(total)
+    ]
+    if rows:
+        connection.execute(insert(restarts), rows)
+        clock.anchor(connection)
 
 
 def _keep_deployment(connection: Connection, job: Job, record: Record) -> None:

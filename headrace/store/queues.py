@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.errors import BadField, NameTaken, NotSupported, QueueInUse, QueueNotFound
-from headrace.domain.job import LIVE, Goal, Job, Phase
+from headrace.domain.job import ACTIVE, Goal, Job, Phase
 from headrace.domain.pools import Policy
 from headrace.domain.queue import Claim, Pool
 from headrace.domain.sizing import MILLI, cus
@@ -231,7 +231,7 @@ class QueueStore:
             QueueNotFound: no such queue.
             QueueInUse: a job of the queue is not at rest.
         """
-        active = (jobs.c.phase.in_(LIVE)) | (
+        active = (jobs.c.phase.in_(ACTIVE)) | (
             (jobs.c.request_no > jobs.c.request_seen) & (jobs.c.goal == Goal.RUN) & (jobs.c.phase != Phase.DELETED)
         )
         using = select(jobs.c.id).where(jobs.c.project_id == project_id, jobs.c.queue_name == name.lower(), active)

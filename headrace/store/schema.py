@@ -67,6 +67,13 @@ jobs = Table(
     Column("user_id", String, nullable=False, server_default=text("''")),
     Column("savepoint_target", String, nullable=False, server_default=text("''")),
     Column("variables", JSON, nullable=False, server_default="[]"),
+    Column("first_attempt", Integer, nullable=False, server_default="0"),
+    Column("restarts", Integer, nullable=False, server_default="0"),
+    Column("flink_restarts", Integer, nullable=False, server_default="0"),
+    Column("replacements", Integer, nullable=False, server_default="0"),
+    Column("ran", Boolean, nullable=False, server_default=text("0")),
+    Column("failure", String, nullable=False, server_default=text("''")),
+    Column("retry_ms", BigInteger, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 Index(
@@ -107,6 +114,27 @@ job_history = Table(
     Column("phase", String, nullable=False),
     Column("outcome", String),
     Column("note", String, nullable=False),
+    Column("kind", String, nullable=False, server_default=text("'moved'")),
+)
+
+restarts = Table(
+    "restarts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("in_place", Boolean, nullable=False),
+    Column("clock_ms", BigInteger, nullable=False),
+)
+
+job_clock = Table(
+    "job_clock",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1"), primary_key=True),
+    Column("clock_ms", BigInteger, nullable=False),
+    Column("boot_id", String, nullable=False),
+    Column("boottime_ms", BigInteger, nullable=False),
+    Column("wall_ms", BigInteger, nullable=False),
 )
 
 outbox = Table(

@@ -11,8 +11,9 @@ import pytest
 
 from headrace.api.exported import document, read
 from headrace.domain import bundle
+from headrace.domain.decisions import Move, Wait
 from headrace.domain.job import Goal, Job, JobSpec, Phase, ResourceConfig, ResourceSpec
-from headrace.domain.lifecycle import Move, Wait, decide
+from headrace.domain.lifecycle import decide
 from headrace.domain.observation import Observation
 from headrace.store.audit import AuditFilter
 from tests.api.conftest import OTHER, PROJECT

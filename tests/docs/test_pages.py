@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from headrace.api.wire import status_word
+from headrace.domain.decisions import Action
 from headrace.domain.job import Phase
-from headrace.domain.lifecycle import Action
 from headrace.store.schema import metadata
 from tests.docs.generated import DOCS, REPOSITORY
 

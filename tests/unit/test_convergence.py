@@ -23,10 +23,10 @@ from sqlalchemy import Row, event, select
 from headrace.control.driver import Driver
 from headrace.control.reconciler import Reconciler
 from headrace.control.scheduler import Scheduler
+from headrace.domain.decisions import Decision, Wait
 from headrace.domain.deployment import DeploymentPlan, plan
 from headrace.domain.errors import JobNotFound, Unavailable
 from headrace.domain.job import AT_REST, LIVE, Desired, Goal, Job, JobSpec, Phase, deployment_name
-from headrace.domain.lifecycle import Decision, Wait
 from headrace.domain.rights import Caller
 from headrace.runtimes.fake import FakeRuntime, Lost
 from headrace.store.database import Database

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import pytest
 
 from headrace.domain import diagnosis
+from headrace.domain.decisions import Act, Decision, Move, Wait
 from headrace.domain.job import AT_REST, HOLDING, LIVE, Desired, Goal, Job, JobSpec, Phase, Record
-from headrace.domain.lifecycle import Act, Decision, Move, Wait, decide
+from headrace.domain.lifecycle import decide
 from headrace.domain.observation import (
     DeploymentView,
     FlinkJob,

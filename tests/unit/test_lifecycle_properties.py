@@ -8,8 +8,7 @@ from itertools import product
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from headrace.domain.job import AT_REST, HOLDING, LIVE, Desired, Goal, Job, JobSpec, Phase, Record
-from headrace.domain.lifecycle import (
+from headrace.domain.decisions import (
     Act,
     Cancel,
     Decision,
@@ -21,8 +20,9 @@ from headrace.domain.lifecycle import (
     StopWithSavepoint,
     TriggerSavepoint,
     Wait,
-    decide,
 )
+from headrace.domain.job import AT_REST, HOLDING, LIVE, Desired, Goal, Job, JobSpec, Phase, Record
+from headrace.domain.lifecycle import decide
 from headrace.domain.observation import (
     DeploymentView,
     FlinkJob,

@@ -1,0 +1,128 @@
+"""What becomes of a job whose deployment failed, or a part of it: restarted, replaced, or ended and told why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from headrace.domain import notes
+from headrace.domain.decisions import Act, Decision, EndTaskManagers, Move, ReplaceTaskManagers
+from headrace.domain.job import Goal, Job, Phase, Record
+from headrace.domain.lineage import same_place
+from headrace.domain.observation import TERMINAL, DeploymentView, Observation, Sight
+
+
+def failed(job: Job, seen: Observation, why: str, *, heals: bool = True) -> Move:
+    """The deployment has failed: another one follows if the restart rule allows it, else the end.
+
+    What fails at its first start by itself is the submitter's to mend, and told at once; what was killed is not.
+    """
+    counted = _counted(job, seen.deployment)
+    budget = seen.budget.spent(counted.restarts - job.record.restarts)
+    over = job.record.phase is not Phase.PREPARING and _killed(seen.deployment)
+    outcome = Phase.FAILED if job.record.ran else Phase.SUBMIT_FAILED
+    if budget.cap == 0 or not heals or shall_end(job) or not (job.record.ran or over):
+        return end(replace(job, record=counted), outcome, why)
+    if not budget.allows():
+        return end(replace(job, record=counted), outcome, notes.cap_reached(why, budget))
+    return Move(
+        counted.evolve(
+            phase=Phase.CLEARING,
+            outcome=Phase.RESTARTING,
+            restarts=counted.restarts + 1,
+            failure=notes.restart(why, budget.spent(1)),
+            note="",
+        )
+    )
+
+
+def upkeep(job: Job, seen: Observation) -> Decision | None:
+    """What a running deployment needs: its restarts in place counted and capped, its TaskManagers replaced."""
+    view, record = seen.deployment, job.record
+    if view.sight is not Sight.LIVE or view.flink is None:
+        return None
+    counted = _counted(job, view)
+    more = counted.restarts - record.restarts
+    if more and seen.budget.cap == 0:
+        return end(
+            replace(job, record=counted),
+            Phase.FAILED,
+            notes.in_place_though_off(view.flink.failure, view.flink.own_strategy),
+        )
+    if more and not seen.budget.allows(more):
+        return end(replace(job, record=counted), Phase.FAILED, notes.cap_reached(_why(view), seen.budget))
+    if more:
+        note = notes.in_place(view.flink.failure, seen.budget.spent(more), view.flink.own_strategy)
+        return Move(counted.evolve(note=note))
+    return None if view.flink.state in TERMINAL else replacement(job, view)
+
+
+def replacement(job: Job, view: DeploymentView) -> Decision | None:
+    """A TaskManager that has ended, or is silent, is replaced at once: Flink would wait for its heartbeat."""
+    record = job.record
+    if view.silent_taskmanagers:
+        return Act(EndTaskManagers(view.silent_taskmanagers))
+    if len(view.lost_taskmanagers) > record.replacements:
+        note = notes.replaced(view.lost_taskmanagers[-1])
+        return Move(record.evolve(replacements=len(view.lost_taskmanagers), note=note))
+    if view.replaced < record.replacements:
+        return Act(ReplaceTaskManagers(record.replacements))
+    return None
+
+
+def _counted(job: Job, view: DeploymentView) -> Record:
+    """The record with Flink's restarts in place that were not counted yet."""
+    if view.flink is None or view.flink.restarts <= job.record.flink_restarts:
+        return job.record
+    more = view.flink.restarts - job.record.flink_restarts
+    return job.record.evolve(flink_restarts=view.flink.restarts, restarts=job.record.restarts + more)
+
+
+def _why(view: DeploymentView) -> str:
+    return (
+        f"Flink: {view.flink.failure}" if view.flink is not None and view.flink.failure else "Flink restarted the job"
+    )
+
+
+def _killed(view: DeploymentView) -> bool:
+    """Whether the deployment ended through somebody else than the job: a kill, a freeze, a reboot."""
+    match view.sight:
+        case Sight.DEAD:
+            return view.rebooted or from_outside(view.exit_code)
+        case Sight.UNRESPONSIVE | Sight.REMOVED:
+            return True
+        case _:
+            return False
+
+
+def from_outside(exit_code: int | None) -> bool:
+    """Whether a process ended otherwise than by itself: by a signal, or in a way that nobody saw."""
+    return exit_code is None or exit_code < 0
+
+
+def shall_end(job: Job) -> bool:
+    """Whether somebody wants the job to end."""
+    return job.desired.goal in (Goal.STOP, Goal.DELETE)
+
+
+def with_state(job: Job, seen: Observation) -> tuple[Job, str]:
+    """The job as a stop with savepoint leaves it, and what is to be said: where none could be made because the job was
+    not running, its newest state stands for it. Otherwise it is as it was.
+    """
+    wanted = job.desired.goal is Goal.STOP and job.desired.trigger_savepoint
+    if not wanted or not seen.state.path or same_place(seen.state.path, job.record.savepoint_path):
+        return job, ""
+    return replace(job, record=job.record.evolve(savepoint_path=seen.state.path)), notes.stopped_with(seen.state)
+
+
+def rest(job: Job, note: str, phase: Phase) -> Move:
+    """Nothing of the deployment is left. A stop that came while it ended is done with: it must not be found pending at
+    rest, where it would be taken for one that follows an unseen run. So is a savepoint of what is no more.
+    """
+    done = job.desired.goal in (Goal.STOP, Goal.SAVEPOINT)
+    seen = job.desired.request_no if done else job.record.request_seen
+    return Move(job.record.evolve(phase=phase, request_seen=seen, outcome=None, failure="", note=note, retry_ms=0))
+
+
+def end(job: Job, outcome: Phase, note: str) -> Move:
+    """The deployment has come to its end; ``outcome`` follows when nothing of it is left."""
+    return Move(job.record.evolve(phase=Phase.CLEARING, outcome=outcome, failure="", note=note))

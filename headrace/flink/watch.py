@@ -1,0 +1,108 @@
+"""Looks at the jobs of one JobManager again and again; what is long is asked for only when something has changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from headrace.domain.observation import TERMINAL, FlinkJob, FlinkState
+from headrace.flink import views
+from headrace.flink.rest import FlinkRefused, FlinkRest
+from headrace.flink.stacktrace import root_cause
+
+HISTORY_SIZE = 256
+"""``web.exception-history-size`` of our deployments; beyond it Flink's own counter is asked."""
+CLUSTER_DEFAULT = "Cluster level default restart strategy"
+"""What Flink 1.x calls the strategy of a job whose code sets none."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The newest checkpoint or savepoint that Flink has told to be complete."""
+
+    flink_job: str
+    checkpoint_id: int
+    path: str
+
+
+@dataclass(frozen=True)
+class _Troubles:
+    """What went wrong with a job so far; ``changed``: when Flink last changed anything of the job."""
+
+    changed: int
+    restarts: int = 0
+    failure: str = ""
+    own_strategy: str = ""
+
+
+class JobWatch:
+    """One JobManager's jobs. Not thread-safe: a deployment is looked at by one worker at a time."""
+
+    def __init__(self, rest: FlinkRest) -> None:
+        self._rest = rest
+        self._troubles: dict[str, _Troubles] = {}
+        self.seen: dict[str, Completed | None] = {}
+        """Per Flink job: the newest state that it is known to have completed."""
+
+    def look(self) -> FlinkJob | None:
+        """The job as REST shows it now (``views.fold``); None while main() has not submitted one.
+
+        Raises:
+            FlinkSilent, FlinkRefused: REST cannot tell.
+        """
+        return views.fold([self._one(entry) for entry in self._rest.jobs()])
+
+    def _one(self, entry: dict[str, Any]) -> FlinkJob:
+        flink_job, state = str(entry["jid"]), FlinkState(entry["state"])
+        running = views.tasks_run(state, entry["tasks"])
+        troubles = self._troubled(entry, state)
+        statistics = self._statistics(flink_job)
+        restored, own = views.restored(statistics, flink_job)
+        self.seen[flink_job] = _completed(statistics, flink_job) or self.seen.get(flink_job)
+        ever_ran = running or (state in TERMINAL and views.deployed(self._rest.job(flink_job)))
+        return FlinkJob(
+            state,
+            tasks_running=running,
+            ever_ran=ever_ran,
+            restarts=troubles.restarts,
+            failure=troubles.failure if troubles.restarts or state in views.TROUBLED else "",
+            restored=restored,
+            own=own,
+            own_strategy=troubles.own_strategy,
+        )
+
+    def _troubled(self, entry: dict[str, Any], state: FlinkState) -> _Troubles:
+        flink_job, changed = str(entry["jid"]), int(entry.get("last-modification", -1))
+        known = self._troubles.get(flink_job)
+        if known is not None and known.changed == changed and state not in views.TROUBLED:
+            return known
+        document = self._rest.exceptions(flink_job)
+        restarts = views.restarts(document, state)
+        if restarts >= HISTORY_SIZE - 1:
+            restarts = max(restarts, self._rest.restarts(flink_job))
+        strategy = self._strategy(flink_job) if restarts else ""
+        troubles = _Troubles(changed, restarts, root_cause(views.latest_failure(document)), strategy)
+        self._troubles[flink_job] = troubles
+        return troubles
+
+    def _strategy(self, flink_job: str) -> str:
+        told = str(self._rest.config(flink_job).get("execution-config", {}).get("restart-strategy", ""))
+        return "" if told.startswith(CLUSTER_DEFAULT) else told
+
+    def _statistics(self, flink_job: str) -> dict[str, Any]:
+        try:
+            return self._rest.checkpoints(flink_job)
+        except FlinkRefused as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return {}  # a job that cannot make checkpoints
+
+
+def _completed(statistics: dict[str, Any], flink_job: str) -> Completed | None:
+    latest = statistics.get("latest") or {}
+    found = [latest[kind] for kind in ("completed", "savepoint") if latest.get(kind)]
+    newest = max(found, key=lambda one: int(one["id"]), default=None)
+    if newest is None:
+        return None
+    return Completed(flink_job, int(newest["id"]), str(newest.get("external_path") or ""))

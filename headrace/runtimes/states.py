@@ -1,0 +1,127 @@
+"""The checkpoints and savepoints of one deployment: noted while it lives, found when it is gone.
+
+Files of the deployment's folder::
+
+    lineage.json   {directory, before}    where its checkpoints go, and whose were there before it started
+    heard.json     {jobs, id, path}       its Flink jobs, and the newest state that Flink told to be complete
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.lineage import State, newest
+from headrace.domain.observation import StateView
+from headrace.flink import metadata
+from headrace.flink.watch import Completed
+from headrace.runtimes import files
+
+FLINK_JOB = re.compile(r"[0-9a-f]{32}")
+SEEN_HERE = ("obs://", "file:", "/")
+"""Places that this machine can look into."""
+
+
+class States:
+    """What one deployment has completed."""
+
+    def __init__(self, folder: Path, local: Callable[[str], Path]) -> None:
+        """``local``: the folder of this machine behind a URI."""
+        self._lineage = folder / "lineage.json"
+        self._heard = folder / "heard.json"
+        self._local = local
+
+    def begin(self, directory: str) -> None:
+        """Before anything of the deployment is started: notes where its checkpoints will go.
+
+        Raises:
+            Unavailable: the disk does not take it.
+        """
+        if not self._lineage.exists():
+            files.write(self._lineage, {"directory": directory, "before": self._jobs_in(directory)})
+
+    def hear(self, seen: dict[str, Completed | None]) -> None:
+        """Notes what Flink tells of its jobs, by their ids.
+
+        Raises:
+            Unavailable: the disk does not take it.
+        """
+        completed = max(filter(None, seen.values()), key=lambda one: one.checkpoint_id, default=None)
+        content = {
+            "jobs": sorted(seen),
+            "id": completed.checkpoint_id if completed else None,
+            "path": completed.path if completed else "",
+        }
+        if not self._heard.exists() or files.read(self._heard) != content:
+            files.write(self._heard, content)
+
+    def newest(self, restored_from: str, savepoints: Sequence[str]) -> StateView:
+        """The state from which the lineage goes on; nothing of the deployment may live any more.
+
+        Args:
+            restored_from: what the deployment was restored from; "" = it began clean.
+            savepoints: those that it made.
+
+        Raises:
+            Unavailable: its records cannot be read.
+        """
+        heard = self._known()
+        elsewhere = [place for place in self._places() if not place.startswith(SEEN_HERE)]
+        if elsewhere and heard["id"] is not None:
+            return StateView(problem=f"its checkpoints are in {elsewhere[0]}, which Headrace cannot look into")
+        own = [*self._checkpoints(), *(self._state(path) for path in savepoints)]
+        floor = self._state(restored_from) if restored_from else None
+        return newest(own, floor, heard["id"])
+
+    def forget(self, needed: Iterable[str]) -> None:
+        """Deletes the deployment's checkpoints, but for Flink jobs of which one is ``needed``."""
+        keep = [self._local(path) for path in needed if path.startswith(SEEN_HERE)]
+        for folder in self._job_folders():
+            if not any(path.is_relative_to(folder) for path in keep):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _checkpoints(self) -> list[State]:
+        return [
+            State(f"{uri}/{entry.name}", folder.name, metadata.checkpoint_id(entry))
+            for uri, folder in self._job_uris()
+            for entry in sorted(folder.glob("chk-*"))
+        ]
+
+    def _state(self, path: str) -> State:
+        return State(path, checkpoint_id=metadata.checkpoint_id(self._local(path)))
+
+    def _job_folders(self) -> list[Path]:
+        return [folder for _, folder in self._job_uris()]
+
+    def _job_uris(self) -> list[tuple[str, Path]]:
+        """(URI, folder) with the checkpoints of each Flink job of this deployment."""
+        heard = self._known()
+        before: list[str] = files.read(self._lineage)["before"] if self._lineage.exists() else []
+        found = {}
+        for place in self._places():
+            own = [name for name in self._jobs_in(place) if name not in before]
+            known = [name for name in own if name in heard["jobs"]]
+            for name in known or own:  # Flink tells them; what died before it could is known by being new
+                uri = f"{place.rstrip('/')}/{name}"
+                found[self._local(uri)] = uri
+        return [(uri, folder) for folder, uri in found.items()]
+
+    def _places(self) -> list[str]:
+        """Where checkpoints are: where we told Flink to put them, and where the code put them instead."""
+        places = [files.read(self._lineage)["directory"]] if self._lineage.exists() else []
+        match = re.fullmatch(r"(.+)/[0-9a-f]{32}/chk-\d+/?", self._known()["path"])
+        if match is not None and self._local(match[1]) not in [self._local(place) for place in places]:
+            places.append(match[1])
+        return places
+
+    def _jobs_in(self, directory: str) -> list[str]:
+        folder = self._local(directory)
+        if not directory.startswith(SEEN_HERE) or not folder.is_dir():
+            return []
+        return sorted(entry.name for entry in folder.iterdir() if FLINK_JOB.fullmatch(entry.name))
+
+    def _known(self) -> dict[str, Any]:
+        return files.read(self._heard) if self._heard.exists() else {"jobs": [], "id": None, "path": ""}
