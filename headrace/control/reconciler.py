@@ -128,11 +128,13 @@ class Reconciler:
     def _with_budget(self, job: Job, seen: Observation) -> Observation:
         """Adds what a failure would cost, and when the next try would be."""
         cap = restart.cap(job.spec.restart_when_exception, job.spec.resume_max_num)
-        if cap == 0:
+        follows = job.record.outcome is Phase.RESTARTING  # it is counted already when its turn comes to be fixed
+        if cap == 0 and not follows:
             return seen
         now = self.clock.now_ms()
         times = self.jobs.restart_times(job, now)
-        wait = restart.backoff_ms(len(self.jobs.restart_times(job, now, in_place=False)))
+        earlier = max(0, len(self.jobs.restart_times(job, now, in_place=False)) - follows)
+        wait = restart.backoff_ms(earlier)
         return replace(seen, budget=restart.budget(cap, times, now), turn=Turn(now + wait, self.now_ms() + wait))
 
     def _state(self, job: Job) -> StateView:
