@@ -13,11 +13,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,24 +30,22 @@ from headrace.domain.observation import (
     Sight,
     StateView,
 )
-from headrace.flink import command, config, metrics, views
-from headrace.flink.command import Command, Layout
-from headrace.flink.engines import Engine, EngineStore
+from headrace.flink import config, metrics, views
+from headrace.flink.command import Layout
+from headrace.flink.engines import EngineStore
 from headrace.flink.rest import FlinkRefused, FlinkRest, FlinkSilent
 from headrace.flink.stacktrace import last_error
 from headrace.flink.watch import JobWatch
-from headrace.runtimes import files, processes, taskmanagers
+from headrace.runtimes import files, processes, removal, taskmanagers
 from headrace.runtimes.base import Records
-from headrace.runtimes.ports import free_ports
 from headrace.runtimes.processes import Kept, Life
 from headrace.runtimes.savepoints import SavepointRequest, made
-from headrace.runtimes.staging import PREPARED, Locate, Staging, load_prepared
+from headrace.runtimes.staging import PREPARED, Locate, Staging
+from headrace.runtimes.starting import REMOVED, STARTED, Starter, first_taskmanagers
 from headrace.runtimes.states import States
 from headrace.runtimes.taskmanagers import Hearing
 
-STARTED, REMOVED, GONE = "started.json", "removed", "gone"
-GRACE_S = 5.0
-"""From asking the processes to end (SIGTERM) to ending them (SIGKILL)."""
+GONE = "gone"
 
 
 @dataclass(frozen=True)
@@ -81,25 +77,6 @@ class _Watched:
     silent_since: float | None = None
 
 
-@dataclass(frozen=True)
-class Commands:
-    """What starts the processes of one deployment."""
-
-    plan: DeploymentPlan
-    engine: Engine
-    layout: Layout
-    options: Mapping[str, str]
-    main_class: str
-
-    def jobmanager(self) -> Command:
-        """Its JobManager."""
-        return command.jobmanager(self.plan, self.engine, self.layout, self.options, self.main_class)
-
-    def taskmanager(self, number: int) -> Command:
-        """One of its TaskManagers."""
-        return command.taskmanager(self.plan, self.engine, self.layout, self.options, number)
-
-
 class LocalRuntime:
     """Deployments below one home. Another LocalRuntime on the same home, later, finds and serves them."""
 
@@ -115,12 +92,11 @@ class LocalRuntime:
         self._home = home
         self._deployments = home / "deployments"
         self._deployments.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._engines = engines
         self._staging = Staging(engines, locate)
+        self._starter = Starter(home, engines, self._state)
         self._limits = limits
         self._monotonic = monotonic
         self._watched: dict[str, _Watched] = {}
-        self._ports = threading.Lock()
 
     def close(self) -> None:
         """Lets go of everything; running deployments go on."""
@@ -145,74 +121,13 @@ class LocalRuntime:
 
     def deploy(self, plan: DeploymentPlan) -> None:
         """See Runtime.deploy. Every step can be repeated: a role that was started once is not started again."""
+        layout = self._layout(plan.name)
         try:
-            self._deploy(plan, self._layout(plan.name))
+            if (layout.folder / REMOVED).exists() or (layout.folder / STARTED).exists():
+                return
+            self._starter.start(plan, layout, self._states(layout))
         except OSError as error:
             raise Unavailable(f"The deployment's folder cannot be written: {error}") from error
-
-    def _deploy(self, plan: DeploymentPlan, layout: Layout) -> None:
-        if (layout.folder / REMOVED).exists():
-            return
-        if not (layout.folder / PREPARED).exists():
-            raise Unavailable(
-                f"The prepared files of {plan.name} are gone from {layout.folder}. Stop the job and run it again."
-            )
-        if (layout.folder / STARTED).exists():
-            return
-        commands = self._commands(plan, layout)
-        self._states(layout).begin(config.checkpoint_dir(commands.options))
-        self._begin(layout, "jobmanager", commands.jobmanager(), commands)
-        for number in range(1, plan.shape.taskmanagers + 1):
-            self._begin(layout, taskmanagers.role(number), commands.taskmanager(number), commands)
-        files.write(layout.folder / STARTED, {"taskmanagers": plan.shape.taskmanagers})
-
-    def _commands(self, plan: DeploymentPlan, layout: Layout) -> Commands:
-        """Raises Unavailable: the engine is no longer there."""
-        prepared = load_prepared(layout)
-        engine = self._engines.find(prepared.engine)
-        if engine is None:
-            raise Unavailable(f"Flink {prepared.engine} is no longer in the engine store")
-        options = config.build(plan, engine.minor, self._places(plan, layout))
-        return Commands(plan, engine, layout, options, prepared.main_class)
-
-    def _begin(self, layout: Layout, role: str, what: Command, commands: Commands) -> None:
-        config.write(layout.conf(role), what.options, commands.engine.minor)
-        config.write_log4j(layout.conf(role) / "log4j.properties", commands.plan.log_levels)
-        self._start(layout, role, what, commands.engine)
-
-    def _start(self, layout: Layout, role: str, what: Command, engine: Engine) -> None:
-        work = layout.work(role)
-        work.mkdir(parents=True, exist_ok=True)
-        user_data = work / "userData"
-        if not user_data.is_symlink():
-            user_data.symlink_to(layout.classpath / "userData")
-        ordered = {
-            "argv": what.argv,
-            "env": dict(what.env),
-            "cwd": str(work),
-            "output": str(layout.log / f"{role}.out"),
-            "fence": str(layout.folder),
-            "holds": [str(engine.use_lock)],
-        }
-        files.write(layout.role(role) / "command.json", ordered)
-        processes.start(layout.role(role))
-        fenced = (layout.folder / REMOVED).exists()
-        if not fenced and processes.look(layout.role(role)).life is Life.NEVER:
-            raise Unavailable(f"The {role} could not be started: see {layout.role(role) / 'keeper.log'}")
-
-    def _places(self, plan: DeploymentPlan, layout: Layout) -> config.Places:
-        """Folders, and ports that stay the same when a deploy is repeated."""
-        path = layout.folder / "ports.json"
-        with self._ports:
-            if not path.exists():
-                taken = {
-                    port for other in self._deployments.glob("*/ports.json") for port in files.read(other)["ports"]
-                }
-                files.write(path, {"ports": free_ports(2, taken)})
-            rpc, rest = files.read(path)["ports"]
-        state = self._state(plan.job_id)
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return config.Places(layout.folder, self._home / "objects", state, rpc, rest)
 
     # -- looking --------------------------------------------------------------------------------------------------
 
@@ -260,7 +175,7 @@ class LocalRuntime:
             sight,
             flink,
             lost_taskmanagers=taskmanagers.lost(layout, self._home),
-            replaced=max(0, len(taskmanagers.numbers(layout)) - files.read(layout.folder / STARTED)["taskmanagers"]),
+            replaced=max(0, len(taskmanagers.numbers(layout)) - first_taskmanagers(layout)),
             silent_taskmanagers=silent,
             savepoint=savepoint,
         )
@@ -297,12 +212,7 @@ class LocalRuntime:
         if not self._runs(layout):
             return
         try:
-            commands = self._commands(plan, layout)
-            first = files.read(layout.folder / STARTED)["taskmanagers"] + 1
-            for number in range(first, first + total):
-                role = taskmanagers.role(number)
-                if processes.look(layout.role(role)).life is Life.NEVER:
-                    self._begin(layout, role, commands.taskmanager(number), commands)
+            self._starter.replace(plan, layout, total)
         except OSError as error:
             raise Unavailable(f"The deployment's folder cannot be written: {error}") from error
 
@@ -348,39 +258,13 @@ class LocalRuntime:
         layout.folder.mkdir(mode=0o700, exist_ok=True)
         if (layout.folder / GONE).exists():
             return
-        kept = self._kept(layout)
-        ended = self._end_all(layout, kept, force=self._fence(layout, kept))
-        if all(one.life is Life.NEVER for one in kept):
-            ended.append(processes.end_unrecorded(layout.folder))
-        if all(ended):
+        if removal.end(layout):
             self._staging.forget(name)
             watched = self._watched.pop(name, None)
             if watched is not None:
                 watched.rest.close()
             shutil.rmtree(layout.tmp, ignore_errors=True)
             files.write(layout.folder / GONE, {})
-
-    def _fence(self, layout: Layout, kept: list[Kept]) -> bool:
-        """Writes the fence, if it is not there; whether the grace of the processes is over.
-
-        A full disk does not save them: they are ended all the same. Only, the name is not fenced yet then.
-        """
-        fence = layout.folder / REMOVED
-        try:
-            with (layout.folder / "fence.lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                if not fence.exists():
-                    files.write(fence, {"boot_id": processes.boot_id(), "at": time.clock_gettime(time.CLOCK_BOOTTIME)})
-        except (OSError, Unavailable):
-            self._end_all(layout, kept, force=True)
-            raise
-        asked = files.read(fence)
-        return bool(time.clock_gettime(time.CLOCK_BOOTTIME) - asked["at"] > GRACE_S)
-
-    def _end_all(self, layout: Layout, kept: list[Kept], *, force: bool) -> list[bool]:
-        """TaskManagers have nothing to put in order when their JobManager is gone: they are ended at once."""
-        orphaned = processes.look(layout.role("jobmanager")).life is not Life.RUNS
-        return [processes.end(one, force=force or orphaned) for one in kept]
 
     # -- what is there --------------------------------------------------------------------------------------------
 
@@ -457,10 +341,6 @@ class LocalRuntime:
 
     def _runs(self, layout: Layout) -> bool:
         return processes.look(layout.role("jobmanager")).life is Life.RUNS
-
-    def _kept(self, layout: Layout) -> list[Kept]:
-        roles = [layout.role("jobmanager"), *layout.folder.glob("taskmanager-*")]
-        return [processes.look(role) for role in roles]
 
     def _folders(self, job_id: int) -> list[Path]:
         return sorted(self._deployments.glob(f"job-{job_id}-*"), key=lambda folder: _attempt_of(folder.name))
