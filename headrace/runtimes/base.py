@@ -44,7 +44,9 @@ class Runtime(Protocol):
     """
 
     def prepare(self, plan: DeploymentPlan) -> None:
-        """Begins to install the engine and to stage the artifacts; returns at once."""
+        """Begins to install the engine and to stage the artifacts; returns at once. After a preparation that failed but
+        may heal, it first raises ``Unavailable`` with the reason, and begins anew the next time.
+        """
 
     def preparation(self, name: str) -> Preparation:
         """How far the preparation of this deployment is."""

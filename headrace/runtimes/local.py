@@ -39,7 +39,7 @@ from headrace.flink.watch import JobWatch
 from headrace.runtimes import files, processes, removal, taskmanagers
 from headrace.runtimes.base import Records
 from headrace.runtimes.processes import Kept, Life
-from headrace.runtimes.savepoints import SavepointRequest, made
+from headrace.runtimes.savepoints import Savepoints
 from headrace.runtimes.staging import PREPARED, Locate, Staging
 from headrace.runtimes.starting import REMOVED, STARTED, Starter, first_taskmanagers
 from headrace.runtimes.states import States
@@ -154,13 +154,13 @@ class LocalRuntime:
         watched = self._watch(name, layout)
         flink: FlinkJob | None = None
         silent: tuple[int, ...] = ()
-        request = self._savepoint(layout, request_no)
-        savepoint = request.recorded()
+        savepoints = self._savepoints(layout)
+        savepoint = savepoints.recorded(request_no)
         sight = Sight.LIVE
         try:
             flink = watched.jobs.look()
             self._states(layout).hear(watched.jobs.seen)
-            savepoint = request.look(watched.rest)
+            savepoint = savepoints.look(request_no, watched.rest)
             silent = watched.hearing.silent(layout, watched.rest.taskmanagers())
             watched.silent_since = None
         except FlinkRefused:
@@ -170,7 +170,7 @@ class LocalRuntime:
                 watched.silent_since = self._monotonic()
             if self._monotonic() - watched.silent_since > self._limits.unresponsive_after_s:
                 sight = Sight.UNRESPONSIVE
-                savepoint = request.find()  # it may be made, though nobody tells
+                savepoint = savepoints.find(request_no)  # it may be made, though nobody tells
         return DeploymentView(
             sight,
             flink,
@@ -187,7 +187,7 @@ class LocalRuntime:
             evidence, log = last_error(source), source
             if evidence:
                 break
-        savepoint = self._savepoint(layout, request_no).find()
+        savepoint = self._savepoints(layout).find(request_no)
         done = flink is not None and flink.state is FlinkState.FINISHED
         return DeploymentView(
             Sight.DEAD,
@@ -219,7 +219,7 @@ class LocalRuntime:
     def newest_state(self, name: str, restored_from: str) -> StateView:
         """See Runtime.newest_state."""
         layout = self._layout(name)
-        return self._states(layout).newest(restored_from, made(layout.folder, self._local))
+        return self._states(layout).newest(restored_from, self._savepoints(layout).made())
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -236,11 +236,11 @@ class LocalRuntime:
         if not self._runs(layout):
             return
         own = self._state(_job_of(name)) / "savepoints" / f"{name}-{request_no}"
-        request = self._savepoint(layout, request_no)
+        request = self._savepoints(layout).request(request_no)
         request.ask(self._watch(name, layout).rest, savepoint_dir or config.uri(own), stop=stop)
 
-    def _savepoint(self, layout: Layout, request_no: int) -> SavepointRequest:
-        return SavepointRequest(layout.folder, request_no, self._local)
+    def _savepoints(self, layout: Layout) -> Savepoints:
+        return Savepoints(layout.folder, self._local)
 
     def cancel(self, name: str) -> None:
         """See Runtime.cancel."""

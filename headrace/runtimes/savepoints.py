@@ -59,6 +59,11 @@ class SavepointRequest:
         else:
             files.write(self._answer, {"trigger": trigger})
 
+    @property
+    def stops(self) -> bool:
+        """Whether the job was to stop with it."""
+        return self._intent.exists() and bool(files.read(self._intent)["stop"])
+
     def recorded(self) -> SavepointView:
         """The end of the request, if somebody has heard of it; else NONE."""
         if not self._done.exists():
@@ -127,11 +132,54 @@ class SavepointRequest:
         return self.recorded()
 
 
-def made(folder: Path, local: Callable[[str], Path]) -> list[str]:
-    """Paths of all savepoints that a deployment has made, whoever has heard of it; oldest request first."""
-    numbers = sorted(int(intent.name.split("-")[1].split(".")[0]) for intent in folder.glob("savepoint-*.intent.json"))
-    found = [SavepointRequest(folder, number, local).find() for number in numbers]
-    return [view.path for view in found if view.state is SavepointState.DONE]
+class Savepoints:
+    """All savepoints of one deployment."""
+
+    def __init__(self, folder: Path, local: Callable[[str], Path]) -> None:
+        """``local``: the folder of this machine behind a URI."""
+        self._folder = folder
+        self._local = local
+
+    def request(self, number: int) -> SavepointRequest:
+        """The one of this request."""
+        return SavepointRequest(self._folder, number, self._local)
+
+    def look(self, number: int, rest: FlinkRest) -> SavepointView:
+        """How this request stands, from Flink. An earlier stop that was given up may have been carried out meanwhile:
+        then the job has stopped with that savepoint, and the request is answered by it.
+
+        Raises:
+            FlinkSilent, FlinkRefused: Flink cannot tell.
+        """
+        return self._answered(number, lambda request: request.look(rest))
+
+    def find(self, number: int) -> SavepointView:
+        """As ``look``, when Flink cannot be asked any more."""
+        return self._answered(number, SavepointRequest.find)
+
+    def recorded(self, number: int) -> SavepointView:
+        """As ``look``, of what was heard already."""
+        return self._answered(number, SavepointRequest.recorded)
+
+    def made(self) -> list[str]:
+        """Paths of all savepoints that were made, whoever has heard of it; oldest request first."""
+        found = [self.request(number).find() for number in self._numbers()]
+        return [view.path for view in found if view.state is SavepointState.DONE]
+
+    def _answered(self, number: int, ask: Callable[[SavepointRequest], SavepointView]) -> SavepointView:
+        view = ask(self.request(number))
+        if view.state is SavepointState.DONE:
+            return view
+        earlier = [self.request(one) for one in reversed(self._numbers()) if one < number]
+        for request in earlier:
+            if request.stops and (before := ask(request)).state is SavepointState.DONE:
+                return before
+        return view
+
+    def _numbers(self) -> list[int]:
+        return sorted(
+            int(path.name.split("-")[1].split(".")[0]) for path in self._folder.glob("savepoint-*.intent.json")
+        )
 
 
 def _spelled(location: str) -> str:

@@ -50,8 +50,13 @@ class Staging:
     def begin(self, plan: DeploymentPlan, layout: Layout, earlier: Layout | None = None) -> None:
         """Begins, unless it goes on already or is done; returns at once. What an ``earlier`` attempt of the same run
         has is taken from there.
+
+        Raises:
+            Unavailable: it failed, but may go better: the next call begins it anew.
         """
         with self._lock:
+            if plan.name in self._going and self._going[plan.name].heals:
+                raise Unavailable(self._going.pop(plan.name).note)
             if plan.name in self._going or (layout.folder / PREPARED).exists():
                 return
             self._going[plan.name] = Preparation(PreparationState.IN_PROGRESS, "preparing")
