@@ -193,6 +193,7 @@ class LocalRuntime:
             Sight.DEAD,
             flink,
             jobmanager.code,
+            lost_taskmanagers=() if done else taskmanagers.lost_before(layout, self._home, jobmanager),
             savepoint=savepoint,
             evidence="" if done else evidence,
             rebooted=jobmanager.rebooted,

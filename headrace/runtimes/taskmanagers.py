@@ -31,6 +31,20 @@ def numbers(layout: Layout) -> list[int]:
     return sorted(int(folder.name.rpartition("-")[2]) for folder in layout.folder.glob("taskmanager-*"))
 
 
+def lost_before(layout: Layout, home: Path, jobmanager: Kept) -> tuple[LostTaskManager, ...]:
+    """Those that had ended before their JobManager did.
+
+    Raises:
+        Unavailable: their records cannot be read.
+    """
+    kept = [(number, processes.look(layout.role(role(number)))) for number in numbers(layout)]
+    return tuple(
+        _lost(layout, home, number, one)
+        for number, one in kept
+        if one.ended_at is not None and jobmanager.ended_at is not None and one.ended_at < jobmanager.ended_at
+    )
+
+
 def lost(layout: Layout, home: Path) -> tuple[LostTaskManager, ...]:
     """All that have ended and are due to be replaced, in order.
 
