@@ -155,7 +155,8 @@ def _await_tasks(job: Job, seen: Observation) -> Decision:
         return failed(job, seen, diagnosis.explain(view), heals=diagnosis.heals(view))
     if seen.overdue:
         return failed(job, seen, diagnosis.never_ran(view))
-    return replacement(job, view) or Wait("")
+    kept_up = replacement(job, view) if view.flink is None else upkeep(job, seen)
+    return kept_up or Wait(diagnosis.restarting(view))
 
 
 def _comes_up(job: Job, seen: Observation) -> Decision:

@@ -19,7 +19,7 @@ def failed(job: Job, seen: Observation, why: str, *, heals: bool = True) -> Move
     counted = _counted(job, seen.deployment)
     budget = seen.budget.spent(counted.restarts - job.record.restarts)
     over = job.record.phase is not Phase.PREPARING and _killed(seen.deployment)
-    outcome = Phase.FAILED if job.record.ran else Phase.SUBMIT_FAILED
+    outcome = _fallen(job)
     if budget.cap == 0 or not heals or shall_end(job) or not (job.record.ran or over):
         return end(replace(job, record=counted), outcome, why)
     if not budget.allows():
@@ -42,14 +42,10 @@ def upkeep(job: Job, seen: Observation) -> Decision | None:
         return None
     counted = _counted(job, view)
     more = counted.restarts - record.restarts
-    if more and seen.budget.cap == 0:
-        return end(
-            replace(job, record=counted),
-            Phase.FAILED,
-            notes.in_place_though_off(view.flink.failure, view.flink.own_strategy),
-        )
     if more and not seen.budget.allows(more):
-        return end(replace(job, record=counted), Phase.FAILED, notes.cap_reached(_why(view), seen.budget))
+        off = notes.in_place_though_off(view.flink.failure, view.flink.own_strategy)
+        why = off if seen.budget.cap == 0 else notes.cap_reached(_why(view), seen.budget)
+        return end(replace(job, record=counted), _fallen(job), why)
     if more:
         note = notes.in_place(view.flink.failure, seen.budget.spent(more), view.flink.own_strategy)
         return Move(counted.evolve(note=note))
@@ -81,6 +77,11 @@ def _why(view: DeploymentView) -> str:
     return (
         f"Flink: {view.flink.failure}" if view.flink is not None and view.flink.failure else "Flink restarted the job"
     )
+
+
+def _fallen(job: Job) -> Phase:
+    """How a failure is called: of a job that never ran, its submission has failed."""
+    return Phase.FAILED if job.record.ran else Phase.SUBMIT_FAILED
 
 
 def _killed(view: DeploymentView) -> bool:

@@ -23,6 +23,10 @@ from headrace.store.timeline import JobClock
 from headrace.store.variables import values_in
 
 
+JOURNAL_LINES = 2000
+"""So many lines of a job's journal are kept, the newest: one that restarts for ever does not fill the disk."""
+
+
 class StaleJob(Exception):
     """The job was changed by somebody else since it was read: read it again."""
 
@@ -403,6 +407,9 @@ def _note_phase(connection: Connection, job_id: int, record: Record, now_ms: int
         "kind": kind,
     }
     connection.execute(insert(job_history).values(row))
+    mine = select(job_history.c.id).where(job_history.c.job_id == job_id)
+    oldest = mine.order_by(job_history.c.id.desc()).limit(1).offset(JOURNAL_LINES).scalar_subquery()
+    connection.execute(delete(job_history).where(job_history.c.job_id == job_id, job_history.c.id <= oldest))
 
 
 def _note(connection: Connection, job: Job, note: str, kind: Kind, now_ms: int) -> None:
@@ -436,6 +443,8 @@ def _count_restarts(connection: Connection, job: Job, record: Record, clock: Job
         for number in range(total)
     ]
     if rows:
+        past = (restarts.c.job_id == job.id) & (restarts.c.clock_ms <= clock.now_ms() - HOUR_MS)
+        connection.execute(delete(restarts).where(past))
         connection.execute(insert(restarts), rows)
         clock.anchor(connection)
 
