@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -13,49 +12,18 @@ from sqlalchemy.exc import IntegrityError
 from headrace.domain.deployment import references
 from headrace.domain.errors import JobNotFound, NameTaken, QueueNotFound
 from headrace.domain.job import ACTIVE, AT_REST, LIVE, Desired, Goal, Job, JobSpec, Phase, Record, may_hold
-from headrace.domain.restart import HOUR_MS
 from headrace.domain.rights import Caller
-from headrace.store import audit, codec
+from headrace.store import audit, codec, journal, restarts
 from headrace.store.audit import Trace
 from headrace.store.database import Database
-from headrace.store.schema import deployments, grants, job_history, jobs, outbox, queues, restarts
+from headrace.store.journal import HistoryEntry
+from headrace.store.schema import deployments, grants, jobs, outbox, queues
 from headrace.store.timeline import JobClock
 from headrace.store.variables import values_in
 
 
-JOURNAL_LINES = 2000
-"""So many lines of a job's journal are kept, the newest: one that restarts for ever does not fill the disk."""
-
-
 class StaleJob(Exception):
     """The job was changed by somebody else since it was read: read it again."""
-
-
-class Kind(StrEnum):
-    """What a line of a job's journal tells."""
-
-    MOVED = "moved"
-    """The job went into this phase."""
-    RESTARTED = "restarted"
-    """Flink restarted the job in place."""
-    REPLACED = "replaced"
-    """A TaskManager ended and is replaced."""
-    WAITING = "waiting"
-    """Why it waits has changed."""
-    ASKED = "asked"
-    """Somebody asked for something: run, stop, savepoint, delete."""
-
-
-@dataclass(frozen=True)
-class HistoryEntry:
-    """One line of a job's journal."""
-
-    at_ms: int
-    attempt: int
-    phase: Phase
-    outcome: Phase | None
-    note: str
-    kind: Kind = Kind.MOVED
 
 
 @dataclass(frozen=True)
@@ -225,7 +193,7 @@ class JobStore:
                 _require_queue(connection, job)
             _write(connection, job, codec.desired_columns(desired))
             if desired.request_no != job.desired.request_no:
-                _note(connection, job, _asked(desired, trace), Kind.ASKED, desired.requested_ms)
+                journal.note(connection, job, journal.asked(desired, trace), journal.Kind.ASKED, desired.requested_ms)
             audit.record(connection, trace.of("job", job.id, job.spec.name) if trace else None)
         return self.get(job.id)
 
@@ -262,10 +230,10 @@ class JobStore:
                 put_in = values_in(connection, job.project_id, references(job.spec))
                 values["variables"] = sorted(put_in.items())
             _write(connection, job, values)
-            _note_phase(connection, job.id, record, now_ms, _kind(job.record, record))
+            journal.note_phase(connection, job.id, record, now_ms, journal.kind_of(job.record, record))
             _keep_deployment(connection, job, record)
             if clock is not None:
-                _count_restarts(connection, job, record, clock)
+                restarts.count(connection, job, record, clock)
             if not may_hold(record):
                 connection.execute(delete(grants).where(grants.c.job_id == job.id))
             if record.phase in (Phase.FAILED, Phase.SUBMIT_FAILED) and job.spec.smn_topic:
@@ -281,18 +249,14 @@ class JobStore:
         with self._db.write() as connection:
             _write(connection, job, {"note": note})
             if now_ms is not None:
-                _note(connection, job, note, Kind.WAITING, now_ms)
+                journal.note(connection, job, note, journal.Kind.WAITING, now_ms)
 
     def restart_times(self, job: Job, now_ms: int, *, in_place: bool = True) -> list[int]:
         """When the job was restarted within the last hour of its present run, in milliseconds of the job clock;
         without ``in_place``, by new deployments only.
         """
-        mine = (restarts.c.job_id == job.id) & (restarts.c.attempt >= job.record.first_attempt)
-        if not in_place:
-            mine &= restarts.c.in_place.is_(False)
-        query = select(restarts.c.clock_ms).where(mine, restarts.c.clock_ms > now_ms - HOUR_MS)
         with self._db.read() as connection:
-            return list(connection.execute(query.order_by(restarts.c.clock_ms)).scalars())
+            return restarts.times(connection, job, now_ms, in_place=in_place)
 
     def restore_points(self) -> frozenset[str]:
         """All states that some job may be restored from: they must not be cleared away."""
@@ -302,19 +266,8 @@ class JobStore:
 
     def history(self, job_id: int) -> list[HistoryEntry]:
         """The journal of the job, oldest first: all its moves, and what went on between them."""
-        query = select(job_history).where(job_history.c.job_id == job_id).order_by(job_history.c.id)
         with self._db.read() as connection:
-            return [
-                HistoryEntry(
-                    row.at_ms,
-                    row.attempt,
-                    Phase(row.phase),
-                    Phase(row.outcome) if row.outcome else None,
-                    row.note,
-                    Kind(row.kind),
-                )
-                for row in connection.execute(query)
-            ]
+            return journal.lines(connection, job_id)
 
     def live_deployments(self) -> list[tuple[int, int]]:
         """(job id, attempt) of all deployments that may have processes."""
@@ -366,7 +319,7 @@ def _insert(connection: Connection, owner: Caller, spec: JobSpec, tags: Sequence
         "created_ms": now_ms,
     }
     job_id = int(connection.execute(insert(jobs).values(row).returning(jobs.c.id)).scalar_one())
-    _note_phase(connection, job_id, Record(), now_ms)
+    journal.note_phase(connection, job_id, Record(), now_ms)
     return job_id
 
 
@@ -384,7 +337,7 @@ def _put_over(connection: Connection, job: Job, draft: Draft, now_ms: int) -> No
         "variables": [],
     }
     _write(connection, job, values)
-    _note_phase(connection, job.id, record.evolve(note="Overwritten by an import."), now_ms)
+    journal.note_phase(connection, job.id, record.evolve(note="Overwritten by an import."), now_ms)
 
 
 def _definition(spec: JobSpec, now_ms: int) -> dict[str, Any]:
@@ -394,59 +347,6 @@ def _definition(spec: JobSpec, now_ms: int) -> dict[str, Any]:
         "queue_name": spec.queue_name,
         "updated_ms": now_ms,
     }
-
-
-def _note_phase(connection: Connection, job_id: int, record: Record, now_ms: int, kind: Kind = Kind.MOVED) -> None:
-    row = {
-        "job_id": job_id,
-        "at_ms": now_ms,
-        "attempt": record.attempt,
-        "phase": record.phase,
-        "outcome": record.outcome,
-        "note": record.told,
-        "kind": kind,
-    }
-    connection.execute(insert(job_history).values(row))
-    mine = select(job_history.c.id).where(job_history.c.job_id == job_id)
-    oldest = mine.order_by(job_history.c.id.desc()).limit(1).offset(JOURNAL_LINES).scalar_subquery()
-    connection.execute(delete(job_history).where(job_history.c.job_id == job_id, job_history.c.id <= oldest))
-
-
-def _note(connection: Connection, job: Job, note: str, kind: Kind, now_ms: int) -> None:
-    _note_phase(connection, job.id, job.record.evolve(failure="", note=note), now_ms, kind)
-
-
-def _kind(before: Record, after: Record) -> Kind:
-    if before.phase is after.phase and after.flink_restarts > before.flink_restarts:
-        return Kind.RESTARTED
-    if before.phase is after.phase and after.replacements > before.replacements:
-        return Kind.REPLACED
-    return Kind.MOVED
-
-
-def _asked(desired: Desired, trace: Trace | None) -> str:
-    """A sentence for the journal."""
-    details = {
-        Goal.RUN: "from the latest savepoint" if desired.resume_savepoint else "from a clean start",
-        Goal.STOP: "with a savepoint" if desired.trigger_savepoint else "without a savepoint",
-    }
-    what = " ".join(part for part in (str(desired.goal), details.get(desired.goal, "")) if part)
-    return f"{trace.user_name} asked: {what}." if trace else f"Asked: {what}."
-
-
-def _count_restarts(connection: Connection, job: Job, record: Record, clock: JobClock) -> None:
-    """One row per restart that this move counts; those in place first."""
-    in_place = max(0, record.flink_restarts - job.record.flink_restarts) if record.attempt == job.record.attempt else 0
-    total = max(0, record.restarts - job.record.restarts)
-    rows = [
-        {"job_id": job.id, "attempt": record.attempt, "in_place": number < in_place, "clock_ms": clock.now_ms()}
-        for number in range(total)
-    ]
-    if rows:
-        past = (restarts.c.job_id == job.id) & (restarts.c.clock_ms <= clock.now_ms() - HOUR_MS)
-        connection.execute(delete(restarts).where(past))
-        connection.execute(insert(restarts), rows)
-        clock.anchor(connection)
 
 
 def _keep_deployment(connection: Connection, job: Job, record: Record) -> None:

@@ -30,7 +30,8 @@ from headrace.domain.job import AT_REST, LIVE, Desired, Goal, Job, JobSpec, Phas
 from headrace.domain.rights import Caller
 from headrace.runtimes.fake import FakeRuntime, Lost
 from headrace.store.database import Database
-from headrace.store.jobs import HistoryEntry, JobStore, StaleJob, shown_phase
+from headrace.store.jobs import JobStore, StaleJob, shown_phase
+from headrace.store.journal import HistoryEntry
 from headrace.store.queues import Queue, QueueStore
 from headrace.store.schema import deployments, grants, job_history, metadata, queues
 
