@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,8 +153,10 @@ def taskmanager(
 
 
 def flink_job_id(plan: DeploymentPlan) -> str:
-    """The JobID (32 hex digits) that we assign: it follows from the deployment's name."""
-    return f"{plan.job_id:016x}{plan.attempt:016x}"
+    """The JobID (32 hex digits) that we assign: it follows from the deployment's name and its project, so that a job of
+    another home with the same number is not taken for this one where both write to one bucket.
+    """
+    return hashlib.sha256(f"{plan.project_id}/{plan.name}".encode()).hexdigest()[:32]
 
 
 def module_options(java_major: int) -> tuple[str, ...]:
