@@ -31,9 +31,10 @@ from headrace.domain.rights import Caller
 from headrace.runtimes.fake import FakeRuntime, Lost
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore, StaleJob, shown_phase
-from headrace.store.journal import HistoryEntry
+from headrace.store.journal import HistoryEntry, Kind
 from headrace.store.queues import Queue, QueueStore
 from headrace.store.schema import deployments, grants, job_history, metadata, queues
+from tests.support.clocks import job_clock
 
 EXAMPLES = int(os.environ.get("HEADRACE_TEST_EXAMPLES", "50"))
 """More of them for a deeper search: HEADRACE_TEST_EXAMPLES=2000."""
@@ -127,6 +128,7 @@ class World:
             patience=PATIENCE,
             monotonic=self._monotonic,
             now_ms=self._wall_clock,
+            clock=job_clock(self.database),
         )
 
     def tick(self, job_id: int) -> Decision | None:
@@ -215,8 +217,8 @@ class World:
         getattr(self.runtime, f"refuse_{what}")("not now" if refused else "")
         (self.refusing.add if refused else self.refusing.discard)(what)
 
-    def _plan(self, job: Job) -> DeploymentPlan:
-        made = plan(job, "1.20.5", 4096)
+    def _plan(self, job: Job, left: int | None) -> DeploymentPlan:
+        made = plan(job, "1.20.5", 4096, left)
         self.plans[made.name] = made
         self._do_meanwhile()
         return made
@@ -300,7 +302,8 @@ class World:
 
     def _check_history(self) -> None:
         """Of the rows written since the last look."""
-        query = select(job_history).where(job_history.c.id > self.last_row).order_by(job_history.c.id)
+        moved = (job_history.c.id > self.last_row) & (job_history.c.kind == Kind.MOVED)
+        query = select(job_history).where(moved).order_by(job_history.c.id)
         with self.database.read() as connection:
             rows = connection.execute(query).all()
         for row in rows:

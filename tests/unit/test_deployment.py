@@ -228,13 +228,15 @@ SPEC = JobSpec(
     checkpoint_interval=30,
     checkpoint_mode=2,
     restart_when_exception=True,
+    resume_checkpoint=True,
     resume_max_num=5,
 )
-JOB = Job(7, "p", SPEC, record=Record(Phase.STARTING, attempt=3, restore_path="obs://bucket/s"))
+RECORD = Record(Phase.STARTING, attempt=3, first_attempt=2, restore_path="obs://bucket/s")
+JOB = Job(7, "p", SPEC, record=RECORD)
 
 
 def test_the_plan_of_a_job() -> None:
-    assert plan(JOB, "1.20.5", 1024) == DeploymentPlan(
+    assert plan(JOB, "1.20.5", 1024, restarts_left=4) == DeploymentPlan(
         name="job-7-3",
         job_id=7,
         attempt=3,
@@ -249,7 +251,8 @@ def test_the_plan_of_a_job() -> None:
         options={"a": "b"},
         checkpoint_interval_s=30,
         exactly_once=False,
-        restarts_per_hour=5,
+        restarts_left=4,
+        first_attempt=2,
         checkpoint_dir="obs://bucket/jobs/checkpoint/7",
         restore_path="obs://bucket/s",
         log_levels={"": "WARN"},
@@ -262,15 +265,17 @@ def test_the_plan_of_a_job() -> None:
     [
         ({"checkpoint_enabled": False}, "checkpoint_interval_s", None),
         ({"checkpoint_mode": 1}, "exactly_once", True),
-        ({"restart_when_exception": False}, "restarts_per_hour", None),
-        ({"resume_max_num": -1}, "restarts_per_hour", -1),
+        ({"resume_checkpoint": False}, "restarts_left", 0),  # each restart is a new, clean deployment
+        ({"resume_checkpoint": True}, "restarts_left", 2),
+        ({"checkpoint_path": "mine/of/code"}, "checkpoint_dir", "obs://mine/of/code"),
+        ({"checkpoint_path": "obs://mine/of/code/"}, "checkpoint_dir", "obs://mine/of/code"),
         ({"obs_bucket": ""}, "checkpoint_dir", ""),
         ({"entrypoint_args": ""}, "args", ()),
     ],
 )
 def test_what_follows_from_a_field(changes: dict[str, object], field: str, value: object) -> None:
     job = replace(JOB, spec=SPEC.evolve(**changes))
-    assert getattr(plan(job, "1.20.5", 4096), field) == value
+    assert getattr(plan(job, "1.20.5", 4096, restarts_left=2), field) == value
 
 
 @pytest.mark.parametrize("field", ["entrypoint_args", "runtime_config", "flink_log_config"])

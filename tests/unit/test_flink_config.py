@@ -95,19 +95,18 @@ def test_the_users_options_win_over_defaults_and_headrace_over_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("per_hour", "minor", "expected"),
+    ("left", "minor", "expected"),
     [
-        (None, (1, 17), {"restart-strategy": "none"}),
-        (None, (2, 3), {"restart-strategy.type": "none"}),
-        (-1, (1, 20), {"restart-strategy.type": "exponential-delay"}),
+        (0, (1, 17), {"restart-strategy": "none"}),
+        (0, (2, 3), {"restart-strategy.type": "none"}),
+        (None, (1, 17), {"restart-strategy": "exponential-delay"}),
+        (None, (1, 20), {"restart-strategy.type": "exponential-delay"}),
         (5, (1, 20), {"restart-strategy.failure-rate.max-failures-per-interval": "5"}),
         (2**31 - 1, (1, 20), {"restart-strategy.failure-rate.max-failures-per-interval": "3600"}),
     ],
 )
-def test_a_restart_strategy_is_always_set(
-    per_hour: int | None, minor: tuple[int, int], expected: dict[str, str]
-) -> None:
-    options = config.build(replace(PLAN, restarts_per_hour=per_hour), minor, PLACES)
+def test_a_restart_strategy_is_always_set(left: int | None, minor: tuple[int, int], expected: dict[str, str]) -> None:
+    options = config.build(replace(PLAN, restarts_left=left), minor, PLACES)
     assert expected.items() <= options.items()
 
 

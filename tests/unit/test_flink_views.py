@@ -37,7 +37,7 @@ def test_no_execute_is_no_job() -> None:
 
 @pytest.mark.parametrize("place", [JOB, f"cluster/applications/app/jobs/{JOB}"])
 def test_the_archive_of_1_x_and_of_2_x(tmp_path: Path, place: str) -> None:
-    document = {"state": "FAILED", "vertices": [{"start-time": 5}]}
+    document = {"jid": JOB, "state": "FAILED", "vertices": [{"start-time": 5}]}
     entries = [
         {"path": f"/jobs/{JOB}", "json": json.dumps(document)},
         {"path": f"/jobs/{JOB}/exceptions", "json": json.dumps({"root-exception": "a.b.CException: boom\n\tat x"})},
@@ -45,7 +45,10 @@ def test_the_archive_of_1_x_and_of_2_x(tmp_path: Path, place: str) -> None:
     file = tmp_path / place
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"archive": entries}))
-    assert views.archived_job(tmp_path) == FlinkJob(FlinkState.FAILED, ever_ran=True, failure="a.b.CException: boom")
+    job = views.archived_job(tmp_path)
+    assert job is not None
+    assert (job.state, job.ever_ran, job.failure) == (FlinkState.FAILED, True, "a.b.CException: boom")
+    assert (job.restarts, job.restored, job.own) == (0, "", False)
     assert views.archived_graph(tmp_path) == document
 
 

@@ -23,6 +23,7 @@ from headrace.runtimes.fake import FakeRuntime
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
 from headrace.store.queues import Queue, QueueStore
+from tests.support.clocks import job_clock
 
 LIMIT_S = 60.0
 
@@ -41,10 +42,11 @@ class Site:
             queues=self.queues,
             runtime=self.runtime,
             scheduler=self.scheduler,
-            planner=lambda job: plan(job, "1.20.5", 4096),
+            planner=lambda job, left: plan(job, "1.20.5", 4096, left),
             patience={},
             monotonic=time.monotonic,
             now_ms=lambda: 1,
+            clock=job_clock(self.database),
         )
 
     def job(self, name: str, cus: int = 2, queue: str = "wide", runtime_config: str = "") -> int:
@@ -159,11 +161,11 @@ def test_it_survives_a_tick_that_fails_unexpectedly(site: Site, driver: Driver) 
     broken, fine = site.job("1"), site.job("2")
     failures: list[int] = []
 
-    def planner(job: Job) -> DeploymentPlan:
+    def planner(job: Job, left: int | None) -> DeploymentPlan:
         if job.id == broken and len(failures) < 2:
             failures.append(job.id)
             raise ZeroDivisionError
-        return plan(job, "1.20.5", 4096)
+        return plan(job, "1.20.5", 4096, left)
 
     site.reconciler.planner = planner
     for job_id in (broken, fine):

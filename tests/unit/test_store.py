@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.errors import JobNotFound, NameTaken, QueueInUse, QueueNotFound
 from headrace.domain.job import (
+    ACTIVE,
     AT_REST,
     HOLDING,
     LIVE,
@@ -34,6 +35,7 @@ from headrace.store import codec
 from headrace.store.audit import Trace
 from headrace.store.database import Database
 from headrace.store.jobs import JobFilter, JobStore, StaleJob, shown_phase
+from headrace.store.journal import Kind
 from headrace.store.queues import Queue, QueueStore
 from headrace.store.schema import audit, deployments, grants, jobs
 
@@ -131,7 +133,7 @@ def test_every_write_raises_the_version_and_overtaken_writes_are_refused(stores:
     with pytest.raises(StaleJob):
         stores.jobs.move(stale, Record(Phase.PREPARING, 1), now_ms=2)
     assert stores.jobs.get(stale.id) == fresh
-    assert len(stores.jobs.history(stale.id)) == 1
+    assert [entry.kind for entry in stores.jobs.history(stale.id)] == [Kind.MOVED, Kind.ASKED]
     assert stores.jobs.live_deployments() == []
 
 
@@ -140,7 +142,10 @@ def test_a_note_is_no_move(stores: Stores) -> None:
     stores.jobs.annotate(job, "waiting for 2 CUs")
     noted = stores.jobs.get(job.id)
     assert noted.record == job.record.evolve(note="waiting for 2 CUs")
-    assert len(stores.jobs.history(job.id)) == 3
+    assert Kind.WAITING not in {entry.kind for entry in stores.jobs.history(job.id)}
+    stores.jobs.annotate(noted, "waiting for memory", now_ms=9)
+    last = stores.jobs.history(job.id)[-1]
+    assert (last.kind, last.at_ms, last.phase, last.note) == (Kind.WAITING, 9, Phase.WAITING, "waiting for memory")
 
 
 def test_when_it_started_and_ended(stores: Stores) -> None:
@@ -159,7 +164,7 @@ def test_unsettled_are_the_live_the_asked_and_those_to_be_deleted(stores: Stores
     expected = []
     for phase in Phase:
         job = stores.job(f"settled-{phase}", phase)
-        if phase in LIVE:
+        if phase in ACTIVE:
             expected.append(job.id)
         asked = stores.job(f"asked-{phase}", phase)
         stores.jobs.request(asked, replace(asked.desired, goal=Goal.RUN, request_no=asked.desired.request_no + 1))
@@ -422,7 +427,7 @@ def test_a_queue_knows_what_is_used_of_it(stores: Stores) -> None:
 @pytest.mark.parametrize("phase", sorted(Phase))
 def test_a_queue_in_use_is_not_deleted(stores: Stores, phase: Phase) -> None:
     job = stores.job(phase=phase)
-    if phase in LIVE:
+    if phase in ACTIVE:
         with pytest.raises(QueueInUse, match=str(job.id)):
             stores.queues.delete("p", "wide")
     else:

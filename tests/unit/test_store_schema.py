@@ -18,14 +18,19 @@ from headrace.domain.errors import HomeUnusable
 from headrace.domain.job import Goal, Phase
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
+from headrace.store.journal import Kind
 from headrace.store.queues import QueueStore
 from headrace.store.schema import metadata
 
 ROWS = """
-INSERT INTO queues VALUES (1, 'p', 'wide', 'general', 4000, 'u', 1, '', '{}');
-INSERT INTO jobs VALUES (7, 'p', 'old', 'wide', 'u', '{"name": "old", "queue_name": "wide"}', '[["k", "v"]]',
-    'run', 1, 0, 0, 5, 'running', 1, 1, NULL, '', 'obs://b/savepoint-1', '', 6, 1, 2, 3, NULL);
-INSERT INTO deployments VALUES (7, 1, 1);
+INSERT INTO queues (id, project_id, name, queue_type, cu_milli, owner, created_ms, description, details)
+    VALUES (1, 'p', 'wide', 'general', 4000, 'u', 1, '', '{}');
+INSERT INTO jobs (id, project_id, name, queue_name, user_name, spec, tags, goal, request_no, resume_savepoint,
+    trigger_savepoint, requested_ms, phase, attempt, request_seen, outcome, restore_path, savepoint_path, note, version,
+    created_ms, updated_ms, started_ms, ended_ms) VALUES (
+    7, 'p', 'old', 'wide', 'u', '{"name": "old", "queue_name": "wide"}', '[["k", "v"]]',
+    'run', 3, 0, 0, 5, 'running', 2, 3, NULL, '', 'obs://b/savepoint-1', '', 6, 1, 2, 3, NULL);
+INSERT INTO deployments VALUES (7, 2, 1);
 INSERT INTO grants VALUES (7, 1, 2000, 8192);
 INSERT INTO job_history (job_id, at_ms, attempt, phase, outcome, note) VALUES (7, 1, 0, 'draft', NULL, '');
 """
@@ -137,8 +142,11 @@ def test_an_older_schema_is_copied_and_migrated_with_all_its_rows(tmp_path: Path
         Goal.RUN,
     )
     assert job.record.savepoint_path == "obs://b/savepoint-1"
-    assert JobStore(database).live_deployments() == [(7, 1)]
-    assert [entry.phase for entry in JobStore(database).history(7)] == [Phase.DRAFT]
+    assert (job.record.attempt, job.record.first_attempt, job.record.ran) == (2, 2, True)
+    assert (job.record.restarts, job.record.flink_restarts, job.record.failure) == (0, 0, "")
+    assert JobStore(database).live_deployments() == [(7, 2)]
+    history = JobStore(database).history(7)
+    assert [(entry.phase, entry.kind) for entry in history] == [(Phase.DRAFT, Kind.MOVED)]
     assert QueueStore(database).find("p", "wide").used_milli == 2000
     database.close()
     assert revision_of(path) == scripts().get_current_head()

@@ -19,6 +19,7 @@ from headrace.store.database import Database
 from headrace.store.jobs import JobStore
 from headrace.store.queues import Queue, QueueStore
 from headrace.store.variables import Variable, VariableStore
+from tests.support.clocks import job_clock
 
 SPEC = JobSpec("job", entrypoint="obs://b/a.jar")
 
@@ -232,10 +233,11 @@ class Run:
             queues=self.queues,
             runtime=self.runtime,
             scheduler=self.scheduler,
-            planner=lambda job: plan(job, "1.20.5", 4096),
+            planner=lambda job, left: plan(job, "1.20.5", 4096, left),
             patience={},
             monotonic=lambda: 0.0,
             now_ms=lambda: 1,
+            clock=job_clock(database),
         )
         self.id = self.jobs.create(Caller("p", "ann"), spec.evolve(queue_name="q"), now_ms=1).id
         job = self.job
