@@ -45,6 +45,24 @@ TERMINAL = frozenset({FlinkState.FAILED, FlinkState.CANCELED, FlinkState.FINISHE
 
 
 @dataclass(frozen=True)
+class Trace:
+    """What a stack trace, or the last error in a log, says.
+
+    Attributes:
+        causes: the exceptions, each as "class: message" in one line, outermost first; the last is the root.
+        thrown_at: the first frame of the root that is neither Java's nor Flink's: "com.acme.Job.map(Job.java:12)".
+    """
+
+    causes: tuple[str, ...] = ()
+    thrown_at: str = ""
+
+    @property
+    def root(self) -> str:
+        """The innermost cause, "" = none."""
+        return self.causes[-1] if self.causes else ""
+
+
+@dataclass(frozen=True)
 class FlinkJob:
     """What Flink says of the job, by REST or by its archive; several ``execute()`` calls are folded into one.
 
@@ -56,6 +74,8 @@ class FlinkJob:
         restored: where Flink says that it has the job's state from, "" = from nowhere; None = not known yet.
         own: that is a checkpoint of this very deployment, taken by a restart in place.
         own_strategy: Flink's words for a restart strategy that the job's code has set, "" = none.
+        trace: the failure with all that wraps it.
+        failed_on: Flink's id of the TaskManager whose task failed, "" = none, or not known.
     """
 
     state: FlinkState
@@ -66,6 +86,8 @@ class FlinkJob:
     restored: str | None = None
     own: bool = False
     own_strategy: str = ""
+    trace: Trace = Trace()
+    failed_on: str = ""
 
 
 class SavepointState(StrEnum):
@@ -99,6 +121,7 @@ class LostTaskManager:
         silent: it lived but was not heard of past the deadline, and was ended by Headrace.
         oom_killed: the kernel ended it for want of memory.
         log: its log file, relative to Headrace's home.
+        trace: the evidence with all that wraps it.
     """
 
     number: int
@@ -107,6 +130,7 @@ class LostTaskManager:
     silent: bool = False
     oom_killed: bool = False
     log: str = ""
+    trace: Trace = Trace()
 
 
 @dataclass(frozen=True)
@@ -131,14 +155,15 @@ class DeploymentView:
     Attributes:
         flink: None = not known (REST does not answer yet, or no archive was left).
         exit_code: of the JobManager, with DEAD: 0–255, or minus the signal number; None = not known.
-        lost_taskmanagers: all that ended while the JobManager lived and are due to be replaced.
+        lost_taskmanagers: all that ended while the JobManager lived (with LIVE: and are due to be replaced).
         replaced: how many TaskManagers were started in place of others.
         silent_taskmanagers: numbers of those that live, but that Flink has not heard of past the deadline.
         savepoint: of the request that was asked about.
         evidence: what the processes themselves left behind (last error in a log), for the explanation.
         rebooted: with DEAD: the machine was started anew since.
         oom_killed: with DEAD: the kernel ended the JobManager for want of memory.
-        log: the file that ``evidence`` is from, relative to Headrace's home.
+        log: the file that ``evidence`` is from, or else the JobManager's log, relative to Headrace's home.
+        trace: the evidence with all that wraps it.
     """
 
     sight: Sight = Sight.ABSENT
@@ -152,6 +177,7 @@ class DeploymentView:
     rebooted: bool = False
     oom_killed: bool = False
     log: str = ""
+    trace: Trace = Trace()
 
 
 class PreparationState(StrEnum):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from headrace.domain.observation import Trace
 
 LONGEST = 500
 """Of one cause; Flink's own advice can be a page long."""
@@ -18,32 +19,16 @@ LONGEST_BLOCK = 2000
 _HEAD = re.compile(r"(?:Caused by: )?((?:[\w$]+\.)+[\w$]*(?:Exception|Error|Throwable|Failure)\b.*)")
 _FRAME = re.compile(r"\s+at (?:[\w.$-]+(?:@[\w.-]+)?/{1,2})?([\w.$]+\.[\w$<>]+\([^()]*\))")
 _BETWEEN = re.compile(r"\s+(?:at |\.\.\. \d+|Suppressed: |\[CIRCULAR)")
-_PLATFORM = ("java.", "javax.", "jdk.", "sun.", "com.sun.", "scala.", "akka.", "org.apache.flink.", "org.apache.pekko.")
+_PLATFORM = (
+    *("java.", "javax.", "jdk.", "sun.", "com.sun.", "scala.", "akka.", "org.apache.pekko."),
+    *("org.apache.flink.", "headrace.obs."),
+)
+"""Whose frames are not the job's."""
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ ")
 _LOUD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (?:ERROR|FATAL)\b")
-_OUTCRY = re.compile(
-    r"^(?:Error: (?!A fatal exception)|Error occurred|Exception in|Terminating due to|java\.lang\.OutOfMemoryError\b"
-    r"|Unrecognized |Improperly specified |Conflicting |Too small |Invalid |The Java thread stack size|There is insuffi"
-    r"cient memory|# +There is insufficient memory)"
-)
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What a stack trace says.
-
-    Attributes:
-        causes: the exceptions, each as "class: message" in one line, outermost first; the last is the root.
-        thrown_at: the first frame of the root that is neither Java's nor Flink's: "com.acme.Job.map(Job.java:12)".
-    """
-
-    causes: tuple[str, ...] = ()
-    thrown_at: str = ""
-
-    @property
-    def root(self) -> str:
-        """The innermost cause, "" = none."""
-        return self.causes[-1] if self.causes else ""
+_OUTCRY = re.compile(r"^(?:Error: |Exception in |java\.lang\.OutOfMemoryError\b)")
+_NO_JVM = ("Error: Could not create the Java Virtual Machine", "Error occurred during initialization of VM")
+_END = re.compile(r"^(?:Terminating due to |Aborting due to |# *A fatal error has been detected by the Java Runtime)")
 
 
 def read(trace: str) -> Trace:
@@ -63,13 +48,11 @@ def last_trouble(log: Path) -> Trace:
     """The last error in a log file of Flink, or in the output of a JVM; without causes if there is none."""
     lines = _tail(log)
     loud = [number for number, line in enumerate(lines) if _LOUD.match(line)]
-    if loud:
-        block = list(_block(lines, loud[-1]))
-        found = _read(block[1:])
-        return found if found.causes else Trace((block[0].split(" - ", 1)[-1].strip()[:LONGEST],))
-    said = [line.strip("# \r") for line in lines if _OUTCRY.match(line)]
-    # What the JVM says first is why; what follows is that it therefore does not start.
-    return Trace((said[0][:LONGEST],)) if said else Trace()
+    if not loud:
+        return _of_output(lines)
+    block = list(_block(lines, loud[-1]))
+    found = _read(block[1:])
+    return found if found.causes else Trace((block[0].split(" - ", 1)[-1].strip()[:LONGEST],))
 
 
 def last_error(log: Path) -> str:
@@ -87,6 +70,23 @@ def _tail(log: Path) -> list[str]:
         return []
 
 
+def _of_output(lines: Sequence[str]) -> Trace:
+    """What the JVM itself says of its end, in an output that user code may write to as well."""
+    ends = [number for number, line in enumerate(lines) if _END.match(line)]
+    if ends:
+        report = (
+            line.lstrip("# ").strip() for line in lines[ends[-1] :][: 3 if lines[ends[-1]].startswith("#") else 1]
+        )
+        return Trace((" ".join(filter(None, report))[:LONGEST],))
+    refused = next((line.strip() for line in lines if line.startswith(_NO_JVM)), "")
+    if refused:
+        dull = (*_NO_JVM, "Error: A fatal exception", "WARNING: ", "OpenJDK 64-Bit Server VM warning")
+        why = [line.strip() for line in lines if line.strip() and not line.startswith(dull)]
+        return Trace((refused, " ".join(why)[:LONGEST]) if why else (refused,))
+    said = [line.strip() for line in lines if _OUTCRY.match(line)]
+    return Trace((said[-1][:LONGEST],)) if said else Trace()
+
+
 def _block(lines: Sequence[str], start: int) -> Iterator[str]:
     """A message of the log with the lines that belong to it."""
     yield lines[start]
@@ -99,17 +99,17 @@ def _block(lines: Sequence[str], start: int) -> Iterator[str]:
 def _read(lines: Sequence[str]) -> Trace:
     causes: list[str] = []
     thrown_at = ""
-    in_message = False
+    in_message, found = False, False
     for line in lines:
         head = _HEAD.fullmatch(line)
         if head is not None and (not causes or line.startswith("Caused by: ")):
             causes.append(head[1].strip()[:LONGEST])
-            thrown_at, in_message = "", True
+            in_message, found = True, False
         elif _BETWEEN.match(line):
             in_message = False
             frame = _FRAME.match(line)
-            if frame is not None and causes and not thrown_at and not frame[1].startswith(_PLATFORM):
-                thrown_at = frame[1]
+            if frame is not None and causes and not found and not frame[1].startswith(_PLATFORM):
+                thrown_at, found = frame[1], True
         elif in_message and line.strip():  # a message of several lines
             causes[-1] = f"{causes[-1]} {line.strip()}"[:LONGEST]
     return Trace((*causes[:1], *causes[1:][-MOST_CAUSES:]), thrown_at)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.domain.observation import TERMINAL, FlinkJob, FlinkState
-from headrace.flink.stacktrace import root_cause
+from headrace.flink import stacktrace
 
 TROUBLED = frozenset({FlinkState.FAILING, FlinkState.FAILED, FlinkState.RESTARTING})
 
@@ -29,6 +29,8 @@ def fold(jobs: Sequence[FlinkJob]) -> FlinkJob | None:
         restored=speaker.restored,
         own=speaker.own,
         own_strategy=speaker.own_strategy,
+        trace=speaker.trace,
+        failed_on=speaker.failed_on,
     )
 
 
@@ -50,6 +52,13 @@ def latest_failure(exceptions: dict[str, Any]) -> str:
     """The stack trace of the latest failure, "" = none."""
     entries = exceptions.get("exceptionHistory", {}).get("entries", [])
     return str(exceptions.get("root-exception") or (entries[0]["stacktrace"] if entries else "") or "")
+
+
+def failed_on(exceptions: dict[str, Any]) -> str:
+    """Flink's id of the TaskManager whose task failed last, "" = none (or a Flink that does not tell)."""
+    entries = exceptions.get("exceptionHistory", {}).get("entries", [])
+    told = [entries[0], *(entries[0].get("concurrentExceptions") or [])] if entries else []
+    return next((str(one["taskManagerId"]) for one in told if one.get("taskManagerId")), "")
 
 
 def restored(checkpoints: dict[str, Any], flink_job: str) -> tuple[str, bool]:
@@ -110,12 +119,14 @@ def _archived(entries: dict[str, Any]) -> FlinkJob:
     exceptions: dict[str, Any] = next((d for name, d in entries.items() if name.endswith("/exceptions")), {})
     checkpoints: dict[str, Any] = next((d for name, d in entries.items() if name.endswith("/checkpoints")), {})
     path, own = restored(checkpoints, str(document["jid"]))
-    failure = "" if state is FlinkState.FINISHED else root_cause(latest_failure(exceptions))
+    trace = stacktrace.read("" if state is FlinkState.FINISHED else latest_failure(exceptions))
     return FlinkJob(
         state,
         ever_ran=deployed(document),
         restarts=restarts(exceptions, state),
-        failure=failure,
+        failure=trace.root,
         restored=path,
         own=own,
+        trace=trace,
+        failed_on=failed_on(exceptions),
     )

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from headrace.domain.observation import TERMINAL, FlinkJob, FlinkState
-from headrace.flink import views
+from headrace.domain.observation import TERMINAL, FlinkJob, FlinkState, Trace
+from headrace.flink import stacktrace, views
 from headrace.flink.rest import FlinkRefused, FlinkRest
-from headrace.flink.stacktrace import root_cause
 
 HISTORY_SIZE = 256
 """``web.exception-history-size`` of our deployments; beyond it Flink's own counter is asked."""
 CLUSTER_DEFAULT = "Cluster level default restart strategy"
 """What Flink 1.x calls the strategy of a job whose code sets none."""
+
+NOTHING = Trace()
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class _Troubles:
 
     changed: int
     restarts: int = 0
-    failure: str = ""
     own_strategy: str = ""
+    trace: Trace = NOTHING
+    failed_on: str = ""
 
 
 class JobWatch:
@@ -61,15 +63,18 @@ class JobWatch:
         restored, own = views.restored(statistics, flink_job)
         self.seen[flink_job] = _completed(statistics, flink_job) or self.seen.get(flink_job)
         ever_ran = running or (state in TERMINAL and views.deployed(self._rest.job(flink_job)))
+        trace = troubles.trace if troubles.restarts or state in views.TROUBLED else NOTHING
         return FlinkJob(
             state,
             tasks_running=running,
             ever_ran=ever_ran,
             restarts=troubles.restarts,
-            failure=troubles.failure if troubles.restarts or state in views.TROUBLED else "",
+            failure=trace.root,
             restored=restored,
             own=own,
             own_strategy=troubles.own_strategy,
+            trace=trace,
+            failed_on=troubles.failed_on,
         )
 
     def _troubled(self, entry: dict[str, Any], state: FlinkState) -> _Troubles:
@@ -82,7 +87,8 @@ class JobWatch:
         if restarts >= HISTORY_SIZE - 1:
             restarts = max(restarts, self._rest.restarts(flink_job))
         strategy = self._strategy(flink_job) if restarts else ""
-        troubles = _Troubles(changed, restarts, root_cause(views.latest_failure(document)), strategy)
+        trace = stacktrace.read(views.latest_failure(document))
+        troubles = _Troubles(changed, restarts, strategy, trace, views.failed_on(document))
         self._troubles[flink_job] = troubles
         return troubles
 

@@ -29,14 +29,14 @@ from headrace.domain.observation import (
     Preparation,
     Sight,
     StateView,
+    Trace,
 )
 from headrace.flink import config, metrics, views
 from headrace.flink.command import Layout
 from headrace.flink.engines import EngineStore
 from headrace.flink.rest import FlinkRefused, FlinkRest, FlinkSilent
-from headrace.flink.stacktrace import last_error
 from headrace.flink.watch import JobWatch
-from headrace.runtimes import files, processes, removal, taskmanagers
+from headrace.runtimes import evidence, files, processes, removal, taskmanagers
 from headrace.runtimes.base import Records
 from headrace.runtimes.processes import Kept, Life
 from headrace.runtimes.savepoints import Savepoints
@@ -178,15 +178,12 @@ class LocalRuntime:
             replaced=max(0, len(taskmanagers.numbers(layout)) - first_taskmanagers(layout)),
             silent_taskmanagers=silent,
             savepoint=savepoint,
+            log=str((layout.log / "jobmanager.log").relative_to(self._home)),
         )
 
     def _dead(self, layout: Layout, jobmanager: Kept, request_no: int) -> DeploymentView:
         flink = views.archived_job(layout.archive)
-        evidence, log = jobmanager.error, layout.log / "jobmanager.log"
-        for source in () if evidence else (log, layout.log / "jobmanager.out"):
-            evidence, log = last_error(source), source
-            if evidence:
-                break
+        said, log = evidence.of_jobmanager(layout, jobmanager)
         savepoint = self._savepoints(layout).find(request_no)
         done = flink is not None and flink.state is FlinkState.FINISHED
         return DeploymentView(
@@ -195,10 +192,11 @@ class LocalRuntime:
             jobmanager.code,
             lost_taskmanagers=() if done else taskmanagers.lost_before(layout, self._home, jobmanager),
             savepoint=savepoint,
-            evidence="" if done else evidence,
+            evidence="" if done else said.root,
             rebooted=jobmanager.rebooted,
             oom_killed=jobmanager.oom_killed,
             log=str(log.relative_to(self._home)),
+            trace=Trace() if done else said,
         )
 
     # -- keeping up -----------------------------------------------------------------------------------------------

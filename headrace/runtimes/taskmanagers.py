@@ -10,8 +10,7 @@ from pathlib import Path
 from headrace.domain.observation import LostTaskManager
 from headrace.domain.restart import backoff_ms
 from headrace.flink.command import Layout
-from headrace.flink.stacktrace import last_error
-from headrace.runtimes import files, processes
+from headrace.runtimes import evidence, files, processes
 from headrace.runtimes.processes import Kept, Life
 
 SHORT_S = 10.0
@@ -119,18 +118,13 @@ def _short(kept: Kept) -> bool:
 
 
 def _lost(layout: Layout, home: Path, number: int, kept: Kept) -> LostTaskManager:
-    log = layout.log / f"{role(number)}.log"
-    out = log.with_suffix(".out")
-    evidence, where = kept.error, log
-    for source in () if evidence else (log, out):
-        evidence, where = last_error(source), source
-        if evidence:
-            break
+    said, log = evidence.of_process(layout, role(number), kept)
     return LostTaskManager(
         number,
         kept.code,
-        evidence,
+        said.root,
         silent=(layout.role(role(number)) / SILENCED).exists(),
         oom_killed=kept.oom_killed,
-        log=str(where.relative_to(home)),
+        log=str(log.relative_to(home)),
+        trace=said,
     )
