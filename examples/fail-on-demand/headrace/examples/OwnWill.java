@@ -1,0 +1,33 @@
+package headrace.examples;
+
+import java.util.HashMap;
+import java.util.Map;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+
+/** What the code of a job decides over the head of whoever runs it. Keys are those of all versions; each knows its own. */
+final class OwnWill {
+
+    private static final String[] RESTORE = {"execution.savepoint.path", "execution.state-recovery.path"};
+
+    static void impose(Args arguments, StreamExecutionEnvironment env) {
+        Map<String, String> options = new HashMap<>();
+        if (!arguments.all("restart-delay").isEmpty()) {
+            options.put("restart-strategy", "fixed-delay");
+            options.put("restart-strategy.type", "fixed-delay");
+            options.put("restart-strategy.fixed-delay.attempts", Integer.toString(Integer.MAX_VALUE));
+            options.put("restart-strategy.fixed-delay.delay", arguments.number("restart-delay", 0) + " ms");
+        }
+        String restore = arguments.get("restore", "");
+        for (String key : RESTORE) {
+            if (restore.equals("none")) {
+                ((Configuration) env.getConfiguration()).removeKey(key);
+            } else if (!restore.isEmpty()) {
+                options.put(key, restore);
+            }
+        }
+        env.configure(Configuration.fromMap(options), OwnWill.class.getClassLoader());
+    }
+
+    private OwnWill() {}
+}
