@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
 
-from headrace.cli import audit, demo, doctor, engines, objects, serve, users
+from headrace.cli import audit, demo, doctor, engines, faults, objects, serve, users
 from headrace.cli.client import ApiError
 from headrace.domain.errors import HeadraceError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("down")(serve.down)
 app.command("demo")(demo.demo)
+app.command("faults")(faults.faults)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
 app.add_typer(engines.app, name="engines", help="Installed Flink versions: list, install, verify, remove.")
