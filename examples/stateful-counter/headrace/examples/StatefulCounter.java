@@ -8,6 +8,7 @@ import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.connector.source.lib.NumberSequenceSource;
 import org.apache.flink.connector.file.sink.FileSink;
 import org.apache.flink.core.fs.Path;
+import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.filesystem.bucketassigners.BasePathBucketAssigner;
 import org.apache.flink.streaming.api.functions.sink.filesystem.rollingpolicies.OnCheckpointRollingPolicy;
@@ -15,7 +16,7 @@ import org.apache.flink.streaming.api.functions.sink.filesystem.rollingpolicies.
 /**
  * Counts for ever, and can prove that it never miscounts.
  *
- * <pre>--rate 100 --output obs://bucket/counts [--keys 4] [--checkpoint-interval 1000]</pre>
+ * <pre>--rate 100 --output obs://bucket/counts [--keys 4] [--checkpoint-interval 1000] [--poison FOLDER]</pre>
  *
  * The numbers 0, 1, 2, … are dealt out to K keys in turn, and each key counts what it gets: number n goes to key n mod K
  * and is that key's (n div K + 1)-th. Every record becomes one line {@code key count n}. The count comes from keyed
@@ -29,7 +30,7 @@ import org.apache.flink.streaming.api.functions.sink.filesystem.rollingpolicies.
  *
  * A file is finished when the checkpoint is complete in which it was closed; hence without checkpoints there is no
  * output. K must stay the same over a savepoint. Without {@code --checkpoint-interval} the interval is that of the
- * Flink configuration.
+ * Flink configuration. With {@code --poison} it can be broken from outside: see {@link Poison}.
  */
 public final class StatefulCounter {
 
@@ -47,15 +48,23 @@ public final class StatefulCounter {
                 .withBucketAssigner(new BasePathBucketAssigner<>())
                 .withRollingPolicy(OnCheckpointRollingPolicy.build())
                 .build();
-        env.fromSource(new NumberSequenceSource(0, Long.MAX_VALUE), WatermarkStrategy.noWatermarks(), "numbers")
+        DataStream<Long> numbers = env.fromSource(
+                        new NumberSequenceSource(0, Long.MAX_VALUE), WatermarkStrategy.noWatermarks(), "numbers")
                 .uid("numbers")
                 .setParallelism(1) // one sequence, whatever the parallelism of the rest
                 .map(new Pace<>(rate))
                 .returns(Types.LONG)
                 .uid("pace")
                 .name("pace")
-                .setParallelism(1)
-                .keyBy(number -> number % keys)
+                .setParallelism(1);
+        if (!arguments.all("poison").isEmpty()) {
+            numbers = numbers.map(new Poison<>(arguments.require("poison")))
+                    .returns(Types.LONG)
+                    .uid("poison")
+                    .name("poison")
+                    .setParallelism(1);
+        }
+        numbers.keyBy(number -> number % keys)
                 .map(new Count(keys))
                 .uid("count")
                 .name("count")
