@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,9 +95,8 @@ class Starter:
         config.write_log4j(layout.conf(role) / "log4j.properties", commands.plan.log_levels)
         work = layout.work(role)
         work.mkdir(parents=True, exist_ok=True)
-        user_data = work / "userData"
-        if not user_data.is_symlink():
-            user_data.symlink_to(layout.classpath / "userData")
+        with suppress(FileExistsError):  # a deploy may be repeated, and several may do it at once
+            (work / "userData").symlink_to(layout.classpath / "userData")
         ordered = {
             "argv": what.argv,
             "env": dict(what.env),
