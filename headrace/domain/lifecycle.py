@@ -110,7 +110,7 @@ def _preparing(job: Job, seen: Observation) -> Decision:
         case PreparationState.FAILED:
             return failed(job, seen, seen.preparation.note, heals=False)
         case PreparationState.READY:
-            return Move(job.record.evolve(phase=Phase.WAITING, note=""))
+            return Move(job.record.evolve(phase=Phase.WAITING, note=seen.preparation.note))
         case _:
             assert_never(seen.preparation.state)
 

@@ -1,10 +1,12 @@
-"""What ``status_desc`` says of restarts: how many, why, and when the next try is."""
+"""What ``status_desc`` says of restarts: how many, why, and when the next try is; and the lines of the journal."""
 
 from __future__ import annotations
 
 import signal
+from dataclasses import fields
 from datetime import UTC, datetime
 
+from headrace.domain.job import Desired, Goal, JobSpec, Phase, Record
 from headrace.domain.observation import LostTaskManager, StateView, Turn
 from headrace.domain.restart import Budget
 
@@ -38,10 +40,10 @@ def in_place(failure: str, spent: Budget, own_strategy: str) -> str:
 def in_place_though_off(failure: str, own_strategy: str) -> str:
     """The first failure ends a job whose restarts are off, whatever its code says."""
     why = f"{_sentence(failure)} " if failure else ""
-    named = f" ({own_strategy})" if own_strategy else ""
+    whose = f"The restart strategy of the job's own code ({own_strategy})" if own_strategy else "Flink"
     return (
-        f"{why}The restart strategy of the job's own code{named} restarted it, but restart_when_exception is off: the "
-        "job was ended. Switch restart_when_exception on, or mend the cause."
+        f"{why}{whose} restarted the job in place, but restart_when_exception is off: the job was ended. Switch "
+        "restart_when_exception on, or mend the cause."
     )
 
 
@@ -95,6 +97,46 @@ def stopped_with(state: StateView) -> str:
         f"No savepoint could be made, as the job was not running: its newest state, {state.path}, stands for it and is "
         "what resume_savepoint goes on from."
     )
+
+
+def moved(before: Record, after: Record) -> str:
+    """The journal's line of a move: what is new in ``status_desc``, and what that does not say."""
+    failure = after.failure if after.failure != before.failure else ""
+    return " ".join(part for part in (failure, after.note, *_besides(before, after)) if part)
+
+
+def asked(desired: Desired, who: str) -> str:
+    """The journal's line of a request."""
+    details = {
+        Goal.RUN: "from the latest savepoint" if desired.resume_savepoint else "from a clean start",
+        Goal.STOP: "with a savepoint" if desired.trigger_savepoint else "without a savepoint",
+    }
+    what = " ".join(part for part in (str(desired.goal), details.get(desired.goal, "")) if part)
+    return f"{who} asked: {what}." if who else f"Asked: {what}."
+
+
+def changed(before: JobSpec, after: JobSpec, who: str) -> str:
+    """The journal's line of an update; "" if it changed nothing. Values are not told: they may be long, or secret."""
+    names = [field.name for field in fields(JobSpec) if getattr(before, field.name) != getattr(after, field.name)]
+    return f"{who or 'Somebody'} changed {', '.join(names)}." if names else ""
+
+
+def imported(path: str, who: str) -> str:
+    """The journal's line of an import."""
+    return f"{who or 'Somebody'} imported {path}: what resume_savepoint goes on from."
+
+
+def _besides(before: Record, after: Record) -> tuple[str, ...]:
+    """RUNNING is recorded only after Flink's own record of what it restored was compared with ``restore_path``."""
+    told = ""
+    if after.attempt > before.attempt:
+        told = f"Attempt {after.attempt} goes on from {after.restore_path}." if after.restore_path else ""
+        told = told or f"Attempt {after.attempt} begins without state."
+    elif before.phase is Phase.STARTING and after.phase is Phase.RUNNING:
+        told = f"restored from {after.restore_path}" if after.restore_path else "without state of before"
+        told = f"All its tasks run, {told} (compared with Flink's own record)."
+    saved = after.savepoint_path != before.savepoint_path and after.savepoint_path not in after.note
+    return told, f"The savepoint is {after.savepoint_path}." if saved else ""
 
 
 def _sentence(text: str) -> str:

@@ -214,7 +214,7 @@ class FakeRuntime:
             now = deployment.preparation
             if now.state is PreparationState.IN_PROGRESS:
                 failed = Preparation(PreparationState.FAILED, self._refuse_preparation)
-                ready = Preparation(PreparationState.READY)
+                ready = Preparation(PreparationState.READY, f"Flink {deployment.plan.engine} is to run it.")
                 deployment.preparation = failed if self._refuse_preparation else ready
             return now
 

@@ -68,7 +68,7 @@ class Staging:
     def look(self, name: str, layout: Layout) -> Preparation:
         """How far it is."""
         if (layout.folder / PREPARED).exists():
-            return Preparation(PreparationState.READY)
+            return Preparation(PreparationState.READY, f"Flink {load_prepared(layout).engine} is to run it.")
         with self._lock:
             return self._going.get(name, Preparation())
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from headrace.domain import notes
 from headrace.domain.deployment import references
 from headrace.domain.errors import JobNotFound, NameTaken, QueueNotFound
 from headrace.domain.job import ACTIVE, AT_REST, LIVE, Desired, Goal, Job, JobSpec, Phase, Record, may_hold
@@ -176,6 +177,9 @@ class JobStore:
         try:
             with self._db.write() as connection:
                 _write(connection, job, _definition(spec, now_ms))
+                text = notes.changed(job.spec, spec, trace.user_name if trace else "")
+                if text:
+                    journal.note(connection, job, text, journal.Kind.ASKED, now_ms)
                 audit.record(connection, trace.of("job", job.id, spec.name) if trace else None)
         except IntegrityError as error:
             raise _name_taken(spec.name) from error
@@ -193,7 +197,8 @@ class JobStore:
                 _require_queue(connection, job)
             _write(connection, job, codec.desired_columns(desired))
             if desired.request_no != job.desired.request_no:
-                journal.note(connection, job, journal.asked(desired, trace), journal.Kind.ASKED, desired.requested_ms)
+                text = notes.asked(desired, trace.user_name if trace else "")
+                journal.note(connection, job, text, journal.Kind.ASKED, desired.requested_ms)
             audit.record(connection, trace.of("job", job.id, job.spec.name) if trace else None)
         return self.get(job.id)
 
@@ -206,6 +211,8 @@ class JobStore:
         """
         with self._db.write() as connection:
             _write(connection, job, {"savepoint_path": path, "updated_ms": now_ms})
+            text = notes.imported(path, trace.user_name if trace else "")
+            journal.note(connection, job, text, journal.Kind.ASKED, now_ms)
             audit.record(connection, trace.of("job", job.id, job.spec.name) if trace else None)
         return self.get(job.id)
 
@@ -230,7 +237,7 @@ class JobStore:
                 put_in = values_in(connection, job.project_id, references(job.spec))
                 values["variables"] = sorted(put_in.items())
             _write(connection, job, values)
-            journal.note_phase(connection, job.id, record, now_ms, journal.kind_of(job.record, record))
+            journal.note_move(connection, job, record, now_ms)
             _keep_deployment(connection, job, record)
             if clock is not None:
                 restarts.count(connection, job, record, clock)
@@ -268,6 +275,11 @@ class JobStore:
         """The journal of the job, oldest first: all its moves, and what went on between them."""
         with self._db.read() as connection:
             return journal.lines(connection, job_id)
+
+    def events(self, job_id: int, *, after: int | None, limit: int) -> list[HistoryEntry]:
+        """A part of the journal, oldest first: the newest lines, or the first that follow the line ``after``."""
+        with self._db.read() as connection:
+            return journal.lines(connection, job_id, after=after, limit=limit)
 
     def live_deployments(self) -> list[tuple[int, int]]:
         """(job id, attempt) of all deployments that may have processes."""

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, delete, insert, select
 
-from headrace.domain.job import Desired, Goal, Job, Phase, Record
-from headrace.store.audit import Trace
+from headrace.domain import notes
+from headrace.domain.job import Job, Phase, Record
 from headrace.store.schema import job_history
 
 JOURNAL_LINES = 2000
@@ -27,12 +27,12 @@ class Kind(StrEnum):
     WAITING = "waiting"
     """Why it waits has changed."""
     ASKED = "asked"
-    """Somebody asked for something: run, stop, savepoint, delete."""
+    """Somebody asked for something: run, stop, savepoint, delete, a change."""
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One line of a job's journal."""
+    """One line of a job's journal; ``id`` grows from line to line."""
 
     at_ms: int
     attempt: int
@@ -40,28 +40,38 @@ class HistoryEntry:
     outcome: Phase | None
     note: str
     kind: Kind = Kind.MOVED
+    id: int = 0
 
 
-def note_phase(connection: Connection, job_id: int, record: Record, now_ms: int, kind: Kind = Kind.MOVED) -> None:
+def note_move(connection: Connection, job: Job, record: Record, now_ms: int) -> None:
+    """Writes what is new of this move."""
+    _write(connection, job.id, record, notes.moved(job.record, record), now_ms, kind_of(job.record, record))
+
+
+def note_phase(connection: Connection, job_id: int, record: Record, now_ms: int) -> None:
     """Writes a line with the phase and the note of this record."""
+    _write(connection, job_id, record, record.told, now_ms, Kind.MOVED)
+
+
+def note(connection: Connection, job: Job, text: str, kind: Kind, now_ms: int) -> None:
+    """Writes a line of something that is no move."""
+    _write(connection, job.id, job.record, text, now_ms, kind)
+
+
+def _write(connection: Connection, job_id: int, record: Record, text: str, now_ms: int, kind: Kind) -> None:
     row = {
         "job_id": job_id,
         "at_ms": now_ms,
         "attempt": record.attempt,
         "phase": record.phase,
         "outcome": record.outcome,
-        "note": record.told,
+        "note": text,
         "kind": kind,
     }
     connection.execute(insert(job_history).values(row))
     mine = select(job_history.c.id).where(job_history.c.job_id == job_id)
     oldest = mine.order_by(job_history.c.id.desc()).limit(1).offset(JOURNAL_LINES).scalar_subquery()
     connection.execute(delete(job_history).where(job_history.c.job_id == job_id, job_history.c.id <= oldest))
-
-
-def note(connection: Connection, job: Job, text: str, kind: Kind, now_ms: int) -> None:
-    """Writes a line of something that is no move."""
-    note_phase(connection, job.id, job.record.evolve(failure="", note=text), now_ms, kind)
 
 
 def kind_of(before: Record, after: Record) -> Kind:
@@ -73,19 +83,15 @@ def kind_of(before: Record, after: Record) -> Kind:
     return Kind.MOVED
 
 
-def asked(desired: Desired, trace: Trace | None) -> str:
-    """A sentence for the journal."""
-    details = {
-        Goal.RUN: "from the latest savepoint" if desired.resume_savepoint else "from a clean start",
-        Goal.STOP: "with a savepoint" if desired.trigger_savepoint else "without a savepoint",
-    }
-    what = " ".join(part for part in (str(desired.goal), details.get(desired.goal, "")) if part)
-    return f"{trace.user_name} asked: {what}." if trace else f"Asked: {what}."
-
-
-def lines(connection: Connection, job_id: int) -> list[HistoryEntry]:
-    """All lines of the job, oldest first."""
-    query = select(job_history).where(job_history.c.job_id == job_id).order_by(job_history.c.id)
+def lines(
+    connection: Connection, job_id: int, *, after: int | None = None, limit: int = JOURNAL_LINES
+) -> list[HistoryEntry]:
+    """Lines of the job, oldest first: the newest ``limit``, or the first ``limit`` that follow the line ``after``."""
+    query = select(job_history).where(job_history.c.job_id == job_id).limit(limit)
+    if after is None:
+        found = list(connection.execute(query.order_by(job_history.c.id.desc())))[::-1]
+    else:
+        found = list(connection.execute(query.where(job_history.c.id > after).order_by(job_history.c.id)))
     return [
         HistoryEntry(
             row.at_ms,
@@ -94,6 +100,7 @@ def lines(connection: Connection, job_id: int) -> list[HistoryEntry]:
             Phase(row.outcome) if row.outcome else None,
             row.note,
             Kind(row.kind),
+            row.id,
         )
-        for row in connection.execute(query)
+        for row in found
     ]
