@@ -46,6 +46,8 @@ from headrace.runtimes.states import States
 from headrace.runtimes.taskmanagers import Hearing
 
 GONE = "gone"
+NEVER_ANSWERED_S = 120.0
+"""A JobManager whose REST has never answered is given up no sooner."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class LocalRuntime:
         except FlinkSilent:
             if watched.silent_since is None:
                 watched.silent_since = self._monotonic()
-            if self._monotonic() - watched.silent_since > self._limits.unresponsive_after_s:
+            if self._monotonic() - watched.silent_since > self._patience_s(layout):
                 sight = Sight.UNRESPONSIVE
                 savepoint = savepoints.find(request_no)  # it may be made, though nobody tells
         return DeploymentView(
@@ -180,6 +182,11 @@ class LocalRuntime:
             savepoint=savepoint,
             log=str((layout.log / "jobmanager.log").relative_to(self._home)),
         )
+
+    def _patience_s(self, layout: Layout) -> float:
+        """How long REST may be silent: one that has never answered may be starting still, on a busy machine."""
+        after = self._limits.unresponsive_after_s
+        return after if self._states(layout).answered else max(after, NEVER_ANSWERED_S)
 
     def _dead(self, layout: Layout, jobmanager: Kept, request_no: int) -> DeploymentView:
         flink = views.archived_job(layout.archive)

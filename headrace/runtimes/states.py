@@ -43,6 +43,11 @@ class States:
         if not self._lineage.exists():
             files.write(self._lineage, {"directory": directory, "before": self._jobs_in(directory)})
 
+    @property
+    def answered(self) -> bool:
+        """Whether Flink has ever told of its jobs."""
+        return self._heard.exists()
+
     def hear(self, seen: dict[str, Completed | None]) -> None:
         """Notes what Flink tells of its jobs, by their ids.
 
