@@ -55,7 +55,7 @@ class Asked:
         ]
         words += [] if self.minutes is None else ["--minutes", f"{self.minutes:g}"]
         words += [] if self.kinds == KINDS else [word for kind in self.kinds for word in ("--scenario", kind.name)]
-        words += ["--flink", self.flink] if self.runtime is FLINK else []
+        words += ["--flink", self.flink] if self.runtime == FLINK else []
         return shlex.join(words)
 
     def plan(self, targets: int) -> Iterator[Round]:
@@ -79,7 +79,7 @@ class Suite:
     def run(self) -> None:
         """Raises typer.Exit(1) if a promise does not hold."""
         asked = self._asked
-        where = f"Flink {asked.flink}" if asked.runtime is FLINK else "fake"
+        where = f"Flink {asked.flink}" if asked.runtime == FLINK else "fake"
         self._console.rule(f"{asked.faults} faults on {where}, seed {asked.seed}")
         self._console.print(f"To repeat it: {asked.repeated}")
         folder = Path(tempfile.mkdtemp(prefix="headrace-faults-"))
