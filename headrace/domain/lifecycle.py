@@ -32,6 +32,7 @@ from headrace.domain.decisions import (
     TriggerSavepoint,
     Wait,
 )
+from headrace.domain.evidence import was_killed
 from headrace.domain.job import Goal, Job, Phase, Record
 from headrace.domain.lineage import same_place
 from headrace.domain.observation import (
@@ -43,7 +44,7 @@ from headrace.domain.observation import (
     SavepointState,
     Sight,
 )
-from headrace.domain.recovery import end, failed, from_outside, replacement, rest, shall_end, upkeep, with_state
+from headrace.domain.recovery import end, failed, replacement, rest, shall_end, upkeep, with_state
 
 
 def decide(job: Job, seen: Observation) -> Decision:
@@ -151,7 +152,7 @@ def _await_tasks(job: Job, seen: Observation) -> Decision:
         return _comes_up(job, seen)
     if view.flink is not None and view.flink.state in (FlinkState.FAILED, FlinkState.CANCELED):
         return failed(job, seen, diagnosis.explain(view), heals=diagnosis.heals(view))
-    if any(not from_outside(lost.exit_code) for lost in view.lost_taskmanagers):
+    if any(not was_killed(lost.exit_code) for lost in view.lost_taskmanagers):
         return failed(job, seen, diagnosis.explain(view), heals=diagnosis.heals(view))
     if seen.overdue:
         return failed(job, seen, diagnosis.never_ran(view))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from headrace.domain import notes
 from headrace.domain.decisions import Act, Decision, EndTaskManagers, Move, ReplaceTaskManagers
+from headrace.domain.evidence import was_killed
 from headrace.domain.job import Goal, Job, Phase, Record
 from headrace.domain.lineage import same_place
 from headrace.domain.observation import TERMINAL, DeploymentView, Observation, Sight
@@ -88,16 +89,11 @@ def _killed(view: DeploymentView) -> bool:
     """Whether the deployment ended through somebody else than the job: a kill, a freeze, a reboot."""
     match view.sight:
         case Sight.DEAD:
-            return view.rebooted or from_outside(view.exit_code)
+            return view.rebooted or was_killed(view.exit_code)
         case Sight.UNRESPONSIVE | Sight.REMOVED:
             return True
         case _:
             return False
-
-
-def from_outside(exit_code: int | None) -> bool:
-    """Whether a process ended otherwise than by itself: by a signal, or in a way that nobody saw."""
-    return exit_code is None or exit_code < 0
 
 
 def shall_end(job: Job) -> bool:
