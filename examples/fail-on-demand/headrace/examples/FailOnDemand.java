@@ -13,11 +13,12 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
  *
  * <pre>
  * --when main                 throw in main(), before there is a job
- * --when exit0                call System.exit(0) in main()
+ * --when exit0 [PATH]         call System.exit(0) in main(): at once, or as soon as the file exists
  * --when open                 throw when a task opens its function
  * --when record --after N     throw at record N
  * --when oom-heap --after N   fill the heap from record N on
  * --when trigger-file PATH    throw as long as the file exists (any file system Flink knows; obs:// too)
+ * --when stall PATH           let nothing pass, not even a checkpoint, as long as the file exists
  * --when class --after N      need a class at record N that is in no JAR
  * --when close                throw when a task is closed: then a stop with savepoint fails after its savepoint is made
  * --when oom-main PATH        fill the heap of the JobManager as soon as the file exists
@@ -25,8 +26,9 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
  * --when none                 run on
  * </pre>
  *
- * and {@code --rate R} records a second (10). Records are the numbers 0, 1, 2, …; with checkpoints, a job that failed at
- * record N comes back at N and fails again. What the code may decide over the head of whoever runs it, {@link OwnWill}:
+ * and {@code --rate R} records a second (10), {@code --records N} of them (without end). Records are the numbers 0, 1,
+ * 2, …; with checkpoints, a job that failed at record N comes back at N and fails again. What the code may decide over
+ * the head of whoever runs it, {@link OwnWill}:
  *
  * <pre>
  * --restart-delay MS          a restart strategy of its own: after so many milliseconds, without end
@@ -41,33 +43,40 @@ public final class FailOnDemand {
         switch (fuse.when) {
             case "main":
                 throw new IllegalStateException("Failed on demand in main()");
-            case "exit0":
-                System.exit(0);
-                break;
             case "twice":
-                run("FailOnDemand, first", 0, fuse, arguments);
-                run("FailOnDemand, second", 0, fuse, arguments);
+                run("FailOnDemand, first", 1, fuse, arguments);
+                run("FailOnDemand, second", 1, fuse, arguments);
+                return;
+            case "exit0":
+                if (fuse.trigger == null) {
+                    System.exit(0);
+                }
+                onceItIsThere(fuse.trigger, () -> System.exit(0));
                 break;
             case "oom-main":
-                Thread filler = new Thread(() -> fillOnceThereIs(new Path(fuse.trigger)));
-                filler.setDaemon(true);
-                filler.start();
-                run("FailOnDemand", Long.MAX_VALUE, fuse, arguments);
+                onceItIsThere(fuse.trigger, FailOnDemand::fill);
                 break;
             default:
-                run("FailOnDemand", Long.MAX_VALUE, fuse, arguments);
+                break;
         }
+        run("FailOnDemand", arguments.number("records", Long.MAX_VALUE), fuse, arguments);
     }
 
-    private static void fillOnceThereIs(Path file) {
-        try {
-            while (!file.getFileSystem().exists(file)) {
-                Thread.sleep(100);
+    /** Does this in the JobManager, which runs main(), as soon as the file exists. */
+    private static void onceItIsThere(String file, Runnable what) {
+        Thread waiting = new Thread(() -> {
+            try {
+                Path path = new Path(file);
+                while (!path.getFileSystem().exists(path)) {
+                    Thread.sleep(100);
+                }
+            } catch (Exception problem) {
+                throw new IllegalStateException("Cannot look for " + file, problem);
             }
-        } catch (Exception problem) {
-            throw new IllegalStateException("Cannot look for " + file, problem);
-        }
-        fill();
+            what.run();
+        });
+        waiting.setDaemon(true);
+        waiting.start();
     }
 
     private static void fill() {
@@ -77,10 +86,10 @@ public final class FailOnDemand {
         }
     }
 
-    private static void run(String name, long last, Fuse fuse, Args arguments) throws Exception {
+    private static void run(String name, long records, Fuse fuse, Args arguments) throws Exception {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
         OwnWill.impose(arguments, env);
-        env.fromSource(new NumberSequenceSource(0, last), WatermarkStrategy.noWatermarks(), "numbers")
+        env.fromSource(new NumberSequenceSource(0, records - 1), WatermarkStrategy.noWatermarks(), "numbers")
                 .uid("numbers")
                 .setParallelism(1)
                 .map(new Pace<>(arguments.decimal("rate", 10)))
@@ -108,11 +117,10 @@ public final class FailOnDemand {
         Fuse(Args arguments) {
             when = arguments.get("when", "none");
             after = arguments.number("after", 0);
-            boolean triggered = when.equals("trigger-file") || when.equals("oom-main");
-            if (triggered && arguments.all("when").size() < 2) {
+            trigger = arguments.all("when").size() > 1 ? arguments.all("when").get(1) : null;
+            if (trigger == null && (when.equals("trigger-file") || when.equals("stall") || when.equals("oom-main"))) {
                 throw new IllegalArgumentException("--when " + when + " needs the path of the file");
             }
-            trigger = triggered ? arguments.all("when").get(1) : null;
         }
 
         @Override
@@ -139,6 +147,9 @@ public final class FailOnDemand {
             }
             if (when.equals("class") && number >= after) {
                 Class.forName("headrace.examples.InNoJar", true, getClass().getClassLoader());
+            }
+            while (when.equals("stall") && new Path(trigger).getFileSystem().exists(new Path(trigger))) {
+                Thread.sleep(50);
             }
             if (when.equals("trigger-file") && new Path(trigger).getFileSystem().exists(new Path(trigger))) {
                 throw new IllegalStateException("Failed on demand because of " + trigger);
