@@ -363,7 +363,8 @@ def _not_saved(job: Job, view: DeploymentView) -> str:
 
 
 def _take_up(job: Job, phase: Phase) -> Move:
-    return Move(job.record.evolve(phase=phase, request_seen=job.desired.request_no, failure="", note=""))
+    record = job.record.evolve(phase=phase, outcome=None, request_seen=job.desired.request_no, failure="", note="")
+    return Move(record)
 
 
 def _cancel(job: Job) -> Move:
