@@ -32,7 +32,7 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
  *
  * <pre>
  * --restart-delay MS          a restart strategy of its own: after so many milliseconds, without end
- * --restore none|PATH         start from nothing, or from another state than the one that Flink was told
+ * --restore none|PATH [FILE]  start from nothing, or from another state than the one that Flink was told (if FILE exists)
  * </pre>
  */
 public final class FailOnDemand {

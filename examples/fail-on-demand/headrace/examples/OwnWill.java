@@ -1,6 +1,8 @@
 package headrace.examples;
 
+import java.io.File;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -18,7 +20,9 @@ final class OwnWill {
             options.put("restart-strategy.fixed-delay.attempts", Integer.toString(Integer.MAX_VALUE));
             options.put("restart-strategy.fixed-delay.delay", arguments.number("restart-delay", 0) + " ms");
         }
-        String restore = arguments.get("restore", "");
+        List<String> wanted = arguments.all("restore");
+        boolean now = wanted.size() < 2 || new File(wanted.get(1)).exists();
+        String restore = now ? arguments.get("restore", "") : "";
         for (String key : RESTORE) {
             if (restore.equals("none")) {
                 ((Configuration) env.getConfiguration()).removeKey(key);
