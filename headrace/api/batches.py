@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -149,19 +149,37 @@ def _each(body: JobIds, one: Callable[[int], None], message: str) -> JSONRespons
 
     DLI answers with status 400 when all are refused; its answer to a mixture is not documented. Ours is status 200,
     where each refused element has ``"is_success": "false"`` and the error.
+
+    Raises:
+        Unavailable: nothing was done, as a part of Headrace does not answer now.
     """
     refusals: dict[int, HeadraceError | None] = {}
     for job_id in dict.fromkeys(body.job_ids):
         try:
             one(job_id)
+        except Unavailable as error:
+            refusals |= {job_id: error, **_not_tried(body, refusals, job_id)}
+            break
         except HeadraceError as error:
             refusals[job_id] = error
         else:
             refusals[job_id] = None
     if all(refusals.values()):
+        for refusal in refusals.values():
+            if isinstance(refusal, Unavailable):  # clients send it again by themselves
+                raise refusal
         errors = (refusals[job_id] for job_id in body.job_ids)
         return JSONResponse([error_body(error) for error in errors if error is not None], 400)
     return JSONResponse([_element(refusals[job_id], message) for job_id in body.job_ids])
+
+
+def _not_tried(body: JobIds, done: Mapping[int, object], failed: int) -> dict[int, HeadraceError]:
+    """What follows the job for which a part did not answer: each would wait as long for the same."""
+    return {
+        job_id: Unavailable(f"The job {job_id} was not looked at, as there was no answer for {failed}. Try again.")
+        for job_id in body.job_ids
+        if job_id not in done and job_id != failed
+    }
 
 
 def _element(error: HeadraceError | None, message: str) -> dict[str, Any]:

@@ -66,9 +66,11 @@ def check_job(services: Services, project_id: str, spec: JobSpec, *, running: bo
 
 
 def check_bucket(services: Services, project_id: str, spec: JobSpec) -> None:
-    """The bucket for logs, checkpoints and savepoints; raises BadField, BucketNotFound."""
+    """The buckets for logs, checkpoints and savepoints; raises BadField, BucketNotFound."""
     if spec.obs_bucket:
         services.require_bucket(project_id, spec.obs_bucket)
+    if spec.checkpoint_path:
+        services.require_bucket(project_id, spec.checkpoint_path.removeprefix("obs://").partition("/")[0])
     for field in ("checkpoint_enabled", "log_enabled"):
         if getattr(spec, field) and not spec.obs_bucket:
             raise BadField("obs_bucket", spec.obs_bucket, f"must name a bucket when {field} is true")

@@ -6,7 +6,7 @@ import json
 from math import ceil
 from typing import Any
 
-from headrace.api.wire import status_of
+from headrace.api.wire import MAX_STATUS_DESC, status_of
 from headrace.domain.deployment import claim_size, parse_runtime_config
 from headrace.domain.errors import BadField
 from headrace.domain.job import AT_REST, Job, JobSpec, ResourceSpec
@@ -14,6 +14,20 @@ from headrace.domain.sizing import DLI_MEMORY_PER_CU_MB, MILLI
 
 IDLE_STATE_RETENTION_SECONDS = 3600
 """Of SQL jobs only; DLI shows it for JAR jobs too."""
+
+
+CUT = " […] "
+
+
+def status_desc(job: Job) -> str:
+    """The failure and what goes on, as one text. One that is too long loses its middle: the cause stands at its
+    beginning, the remedy at its end.
+    """
+    text = job.record.told
+    if len(text) <= MAX_STATUS_DESC:
+        return text
+    end = (MAX_STATUS_DESC - len(CUT)) // 2
+    return text[: MAX_STATUS_DESC - len(CUT) - end] + CUT + text[-end:]
 
 
 def summary(job: Job, now_ms: int) -> dict[str, Any]:
@@ -45,7 +59,7 @@ def _common(job: Job) -> dict[str, Any]:
         "desc": job.spec.desc,
         "job_type": "flink_jar_job",
         "status": status_of(job),
-        "status_desc": job.record.told,
+        "status_desc": status_desc(job),
         "create_time": job.created_ms,
         "graph_editor_enabled": False,
         "has_savepoint": bool(job.record.savepoint_path),

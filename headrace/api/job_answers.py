@@ -7,15 +7,26 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema
 
 from headrace.api.answers import Answer, ErrorAnswer, link
-from headrace.api.wire import STATUS_WORDS
+from headrace.api.wire import MAX_STATUS_DESC, STATUS_WORDS
 from headrace.domain.job import Phase
+from headrace.store.journal import Kind
 
 Id = Annotated[int, Field(ge=1, description="The job", examples=[1])]
 AtMs = Annotated[int, Field(ge=0, description="Epoch milliseconds", examples=[1790000000000])]
 Status = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STATUS_WORDS)})]
 Count = Annotated[int, Field(ge=0)]
 Nothing = Annotated[None, Field(description="Always null: not of JAR jobs")]
+StatusDesc = Annotated[
+    str,
+    Field(
+        max_length=MAX_STATUS_DESC,
+        description="Cause and remedy of a trouble, how often the job was restarted and when it is again, or what it "
+        "waits for",
+    ),
+]
 Said = Annotated[str, Field(description="A sentence for people, in the language of X-Language")]
+Attempt = Annotated[int, Field(ge=0, description="Number of the deployment; 0 before the first")]
+OwnPhase = Annotated[Phase, Field(description="Headrace's own word (docs/architecture.md)")]
 YesText = Annotated[Literal["true"], Field(description="The text true, as DLI's clients read it here")]
 
 
@@ -27,6 +38,7 @@ AFTER_CREATE = {
     "update": link("jobs_update", _OF_NEW_JOB),
     "delete": link("jobs_delete", _OF_NEW_JOB),
     "history": link("jobs_history", _OF_NEW_JOB),
+    "events": link("jobs_events", _OF_NEW_JOB),
     "execute-graph": link("graphs_execute_graph", _OF_NEW_JOB),
     "savepoint": link("savepoints_trigger", _OF_NEW_JOB),
     "import-savepoint": link("savepoints_import_savepoint", _OF_NEW_JOB),
@@ -168,14 +180,18 @@ class CommonFields(Answer):
     desc: Annotated[str, Field(description="For people")]
     job_type: Annotated[Literal["flink_jar_job"], Field(description="There are no others here")]
     status: Annotated[Status, Field(description="Where the job stands (dli-contract §3)")]
-    status_desc: Annotated[str, Field(description="Cause and remedy of a trouble, or what the job waits for")]
+    status_desc: StatusDesc
     create_time: AtMs
     graph_editor_enabled: Annotated[Literal[False], Field(description="Constant")]
     has_savepoint: Annotated[bool, Field(description="Whether the job has a savepoint")]
     queue_name: Annotated[str, Field(description="In lower case; empty = none yet")]
     edge_group_ids: Nothing
-    restart_times: Annotated[int, Field(ge=0, description="How often the system has started it anew")]
-    savepoint_path: Annotated[str, Field(description="The newest savepoint; empty = none")]
+    restart_times: Annotated[
+        int, Field(ge=0, description="Restarts of the latest run: Flink's in place and new deployments together")
+    ]
+    savepoint_path: Annotated[
+        str, Field(description="What resume_savepoint goes on from: the newest savepoint; empty = none")
+    ]
 
 
 class OwnerFields(Answer):
@@ -286,10 +302,10 @@ class JobMove(Answer):
     """One recorded change of a job's phase."""
 
     at_ms: AtMs
-    attempt: Annotated[int, Field(ge=0, description="Number of the run; 0 before the first")]
-    phase: Annotated[Phase, Field(description="Headrace's own word (docs/architecture.md)")]
+    attempt: Attempt
+    phase: OwnPhase
     status: Annotated[Status, Field(description="DLI's word")]
-    status_desc: Annotated[str, Field(description="Cause and remedy of a trouble, or what the job waits for")]
+    status_desc: Annotated[str, Field(description="As note of the events")]
 
 
 class HistoryAnswer(Answer):
@@ -297,3 +313,28 @@ class HistoryAnswer(Answer):
 
     job_id: Id
     moves: Annotated[list[JobMove], Field(description="Oldest first")]
+
+
+class JobEvent(Answer):
+    """One line of a job's journal."""
+
+    id: Annotated[int, Field(ge=1, description="Grows from line to line; for after", examples=[17])]
+    at_ms: AtMs
+    kind: Annotated[
+        Kind,
+        Field(
+            description="moved: the job went into this phase; restarted: Flink restarted it in place; replaced: a "
+            "TaskManager ended and is replaced; waiting: why it waits has changed; asked: somebody asked for something"
+        ),
+    ]
+    attempt: Attempt
+    phase: OwnPhase
+    status: Annotated[Status, Field(description="DLI's word")]
+    note: Annotated[str, Field(description="What happened and why, what it is restored from, what to do; may be empty")]
+
+
+class EventsAnswer(Answer):
+    """A part of a job's journal; its newest 2000 lines are kept."""
+
+    job_id: Id
+    events: Annotated[list[JobEvent], Field(description="Oldest first; none follow if it is empty")]

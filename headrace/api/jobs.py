@@ -1,4 +1,4 @@
-"""Jobs: create, update, list, show, delete, and the history of one."""
+"""Jobs: create, update, list, show, delete, and the journal of one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from headrace.api.access import Access, needs
 from headrace.api.answers import answers
 from headrace.api.batches import delete_job, overtaken
 from headrace.api.checks import CHANGEABLE_WHILE_ACTIVE, check_bucket, check_job, check_use
-from headrace.api.details import details, listed_details, summary
+from headrace.api.details import details, listed_details, status_desc, summary
 from headrace.api.fields import MAX_ID, MAX_INT
 from headrace.api.job_answers import (
     AFTER_CREATE,
     CreateAnswer,
     DetailAnswer,
+    EventsAnswer,
     HistoryAnswer,
     ListAnswer,
     Told,
@@ -30,6 +31,7 @@ from headrace.domain.errors import BadField, WrongState
 from headrace.domain.job import AT_REST, Job, JobSpec
 from headrace.domain.rights import JobRight, Standing, job_thing
 from headrace.store.jobs import JobFilter
+from headrace.store.journal import JOURNAL_LINES, HistoryEntry, Kind
 
 router = APIRouter()
 
@@ -47,7 +49,7 @@ def create(
     return {
         "is_success": "true",
         "message": told("A Flink job is created successfully."),
-        "job": {"job_id": job.id, "status_name": status_of(job), "status_desc": job.record.told},
+        "job": {"job_id": job.id, "status_name": status_of(job), "status_desc": status_desc(job)},
     }
 
 
@@ -157,7 +159,7 @@ def delete(
 
 @router.get("/headrace/v1/{project_id}/jobs/{job_id}/history", **answers(HistoryAnswer))
 def history(job_id: int, access: Annotated[Access, needs(JobRight.GET)], parts: Parts) -> dict[str, Any]:
-    """All recorded moves of the job, oldest first. Ours only."""
+    """All recorded moves of the job, oldest first: the journal without what went on between them. Ours only."""
     job = access.job(job_id)
     moves = [
         {
@@ -168,8 +170,43 @@ def history(job_id: int, access: Annotated[Access, needs(JobRight.GET)], parts: 
             "status_desc": entry.note,
         }
         for entry in parts.jobs.history(job.id)
+        if entry.kind is Kind.MOVED
     ]
     return {"job_id": job.id, "moves": moves}
+
+
+class EventsQuery(BaseModel):
+    """Query of the journal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=JOURNAL_LINES, description="Most lines in one answer")] = 100
+    after: Annotated[
+        int | None,
+        Field(ge=0, le=MAX_ID, description="The lines that follow the one of this id; absent: the newest of all"),
+    ] = None
+
+
+@router.get("/headrace/v1/{project_id}/jobs/{job_id}/events", **answers(EventsAnswer))
+def events(
+    job_id: int, query: Annotated[EventsQuery, Query()], access: Annotated[Access, needs(JobRight.GET)], parts: Parts
+) -> dict[str, Any]:
+    """The job's journal, oldest line first: why it waits, was restarted, failed. Ours only."""
+    job = access.job(job_id)
+    found = parts.jobs.events(job.id, after=query.after, limit=query.limit)
+    return {"job_id": job.id, "events": [_event(entry) for entry in found]}
+
+
+def _event(entry: HistoryEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "at_ms": entry.at_ms,
+        "kind": entry.kind,
+        "attempt": entry.attempt,
+        "phase": entry.phase,
+        "status": status_word(entry.phase, entry.outcome),
+        "note": entry.note,
+    }
 
 
 def _may_read(access: Access, job: Job) -> bool:

@@ -114,6 +114,13 @@ def import_savepoint(
 
 
 def _to_save(parts: Services, job: Job, target: str) -> Desired:
+    failed = Phase.RESTARTING in (job.record.phase, job.record.outcome) or job.record.failure
+    if failed:
+        raise WrongState(
+            f"The job {job.id} has failed and is being restarted, so there is nothing to make a savepoint of. Trigger "
+            "it when the job is job_running again; or stop the job with trigger_savepoint=true, which keeps its "
+            "newest state."
+        )
     if job.record.phase is Phase.CLEARING:
         raise WrongState(f"The job {job.id} has just ended by itself.")
     if shown_phase(job) is not Phase.RUNNING:

@@ -58,6 +58,9 @@ STATUS_WORDS = (
 )
 """All words of DLI; Headrace never shows downloading, idle and the two of arrears."""
 
+MAX_STATUS_DESC = 2048
+"""Characters of a ``status_desc``: DLI's console shows it while the mouse is over the status."""
+
 JOB_TYPES = ("flink_sql_job", "flink_jar_job", "flink_opensource_sql_job", "flink_sql_edge_job")
 
 
@@ -236,7 +239,8 @@ class JobFields(Wire):
         ),
     ] = None
     restart_when_exception: Annotated[
-        bool | None, Field(description="Whether a job that fails is started anew; false by default")
+        bool | None,
+        Field(description="Whether a job that fails after it ran is restarted; false (the default): it ends"),
     ] = None
     entrypoint: Annotated[
         File | None,
@@ -255,15 +259,23 @@ class JobFields(Wire):
         Annotated[Text, up_to(255)] | None, Field(description="Kept and read back; jobs need no agency here")
     ] = None
     resume_checkpoint: Annotated[
-        bool | None, Field(description="Whether a job that is started anew goes on from its newest checkpoint")
+        bool | None,
+        Field(
+            description="Whether a restart goes on from the newest checkpoint; false (the default): it begins without "
+            "state"
+        ),
     ] = None
     resume_max_num: Annotated[
         ResumeMaxNum | None,
-        Field(description="How often an hour a job may be started anew; -1 (the default) = no limit"),
+        Field(description="Restarts within any 60 minutes, from 1; -1 (the default) = no limit"),
     ] = None
     checkpoint_path: Annotated[
         CheckpointPath | None,
-        Field(description="Where the JAR's own code keeps checkpoints: `bucket/folder`", examples=["b/checkpoints"]),
+        Field(
+            description="Where checkpoints go instead of `<obs_bucket>/jobs/checkpoint/<job id>`, be they of Headrace "
+            "or of the JAR's own code: `bucket/folder`, in a bucket of the project",
+            examples=["b/checkpoints"],
+        ),
     ] = None
     runtime_config: Annotated[
         Annotated[Text, up_to(100_000)] | None,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
 
-from headrace.cli import audit, demo, doctor, engines, faults, objects, serve, users
+from headrace.cli import audit, demo, doctor, engines, faults, jobs, objects, serve, users
 from headrace.cli.client import ApiError
 from headrace.domain.errors import HeadraceError
 
@@ -26,6 +26,7 @@ app.command("demo")(demo.demo)
 app.command("faults")(faults.faults)
 app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
+app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, events, explain, run, stop, delete, savepoint.")
 app.add_typer(engines.app, name="engines", help="Installed Flink versions: list, install, verify, remove.")
 app.add_typer(objects.app, name="objects", help="Objects in the server's buckets: put, get, ls.")
 app.add_typer(users.users, name="users", help="Users of the server: add, list, password, enable, disable, delete.")

@@ -162,8 +162,9 @@ class ApiClient:
             answer = json.loads(content)
         except ValueError:
             answer = {}
-        first = answer[0] if isinstance(answer, list) and answer else answer
-        raise ApiError(status, first.get("error_code", ""), first.get("error_msg", f"HTTP {status}"))
+        told = answer if isinstance(answer, list) and answer else [answer]
+        messages = dict.fromkeys(one.get("error_msg", f"HTTP {status}") for one in told)
+        raise ApiError(status, told[0].get("error_code", ""), " ".join(messages))
 
 
 def _server_file(home: Path) -> dict[str, str]:

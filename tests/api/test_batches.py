@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from headrace.domain.job import Desired, Goal, Phase
+from headrace.domain.errors import Unavailable
+from headrace.domain.job import Desired, Goal, Job, Phase
 from headrace.runtimes.base import Records
 from headrace.store.jobs import StaleJob
 
@@ -12,7 +13,15 @@ if TYPE_CHECKING:
     from tests.api.conftest import Stand
 
 STREAMING = "/v1.0/{p}/streaming/jobs"
-STOPPABLE = [Phase.PREPARING, Phase.WAITING, Phase.STARTING, Phase.RUNNING, Phase.SAVING, Phase.STOP_FAILED]
+STOPPABLE = [
+    Phase.PREPARING,
+    Phase.WAITING,
+    Phase.STARTING,
+    Phase.RUNNING,
+    Phase.SAVING,
+    Phase.STOP_FAILED,
+    Phase.RESTARTING,
+]
 ACTIVE = [*STOPPABLE, Phase.SAVEPOINTING]
 
 
@@ -194,7 +203,29 @@ def test_a_write_that_was_overtaken_is_begun_anew(stand: Stand, monkeypatch: pyt
     assert stand.run(job_id).status_code == 200
     assert stand.job(job_id).desired.request_no == 1
     faults.extend(StaleJob("again") for _ in range(50))
-    assert stand.stop(job_id).json()[0]["error_code"] == "DLI.0999"
+    answer = stand.stop(job_id)
+    assert (answer.status_code, answer.json()["error_code"]) == (503, "DLI.0999")
+
+
+def test_a_part_that_does_not_answer_is_asked_once(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each further job would wait as long for the same; what was done before stays done."""
+    first, second, third = (stand.create(name=name) for name in ("one", "two", "three"))
+    jobs, real, asked = stand.services.jobs, stand.services.jobs.request, list[int]()
+
+    def request(job: Job, *args: Any, **more: Any) -> Any:
+        asked.append(job.id)
+        if job.id == second:
+            raise Unavailable("The database does not answer.")
+        return real(job, *args, **more)
+
+    monkeypatch.setattr(jobs, "request", request)
+    answer = stand.run(first, second, third)
+    assert (answer.status_code, asked) == (200, [first, second])
+    assert [element.get("error_code") for element in answer.json()] == [None, "DLI.0999", "DLI.0999"]
+    assert stand.job(third).desired == Desired()
+    answer = stand.run(99, second, third)
+    assert (answer.status_code, answer.json()["error_code"]) == (503, "DLI.0999")
+    assert answer.json()["error_msg"] == "The database does not answer."
 
 
 def test_execute_graph(stand: Stand) -> None:

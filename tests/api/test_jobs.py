@@ -130,7 +130,9 @@ def test_update_keeps_what_is_absent(stand: Stand, golden: Any) -> None:
     assert shown["create_time"] + 5000 == shown["update_time"]
 
 
-@pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.RUNNING, Phase.SAVEPOINTING, Phase.CLEARING])
+@pytest.mark.parametrize(
+    "phase", [Phase.PREPARING, Phase.RUNNING, Phase.SAVEPOINTING, Phase.CLEARING, Phase.RESTARTING]
+)
 def test_an_active_job_takes_few_changes(stand: Stand, phase: Phase) -> None:
     stand.ok("PUT", "/headrace/v1/{p}/buckets/b2", status=201)
     job_id = stand.create(obs_bucket="b")
@@ -260,6 +262,7 @@ def test_status_words_are_frozen(golden: Any) -> None:
         **{str(phase): status_word(phase) for phase in Phase},
         **ends,
         "clearing to submit_failed": status_word(Phase.CLEARING, Phase.SUBMIT_FAILED),
+        "clearing to restarting": status_word(Phase.CLEARING, Phase.RESTARTING),
     }
     assert set(table.values()) <= set(STATUS_WORDS)
     golden("status_words", table)
@@ -283,6 +286,7 @@ def test_a_deleted_job_is_gone(stand: Stand) -> None:
         ("PUT", f"{JOBS}/{job_id}", {"desc": "x"}),
         ("GET", f"/v1.0/{{p}}/streaming/jobs/{job_id}/execute-graph", None),
         ("GET", f"/headrace/v1/{{p}}/jobs/{job_id}/history", None),
+        ("GET", f"/headrace/v1/{{p}}/jobs/{job_id}/events", None),
         ("POST", "/v1.0/{p}/streaming/jobs/metrics", {"job_ids": [job_id]}),
         ("GET", f"/v1.0/{{p}}/streaming/jobs/{2**70}", None),
     ):

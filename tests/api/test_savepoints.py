@@ -124,7 +124,8 @@ def test_only_a_running_job_is_saved(stand: Stand, phase: Phase) -> None:
     before = stand.job(job_id)
     status, code, message = stand.refused("POST", trigger(job_id), {"action": "TRIGGER"})
     assert (status, code) == (400, "DLI.0007")
-    assert ("just ended" if phase is Phase.CLEARING else RUNS) in message
+    words = {Phase.CLEARING: "just ended", Phase.RESTARTING: "is being restarted"}
+    assert words.get(phase, RUNS) in message
     assert stand.job(job_id) == before
 
 

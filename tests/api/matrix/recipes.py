@@ -47,6 +47,7 @@ RECIPES: dict[str, Recipe] = {
         lambda t: {"job_id": t.job_id, "savepoint_path": "obs://b/savepoint/"}
     ),
     "GET /headrace/v1/{project_id}/jobs/{job_id}/history": Recipe(),
+    "GET /headrace/v1/{project_id}/jobs/{job_id}/events": Recipe(),
     "GET /headrace/v1/{project_id}/jobs/{job_id}/audit": Recipe(),
     f"GET {OURS}/audit": Recipe(),
     "POST /v1.0/{project_id}/queues": Recipe(
