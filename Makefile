@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PYTEST := $(BIN)/python -m pytest --durations=20
+WORKERS ?= 2
 
 .PHONY: setup demo test check fuzz bench serve lock clean
 .DEFAULT_GOAL := setup
@@ -16,8 +18,13 @@ demo: setup  ## a real Flink job: created, run, counted, stopped with a savepoin
 serve: setup  ## the API on http://127.0.0.1:7373
 	$(BIN)/headrace serve
 
-test: $(VENV)/dev.done  ## all tests, on real Flink too
-	$(BIN)/python -m pytest --durations=20
+# Real Flink takes a machine's cores and memory: those tests run one after another, when the others are done.
+test: $(VENV)/dev.done  ## all tests: those without Flink on WORKERS cores, then those on real Flink
+	@trap 'exit 130' INT; quick=passed; flink=passed; \
+	$(PYTEST) -m 'not flink' -n $(WORKERS) --dist worksteal || quick=FAILED; \
+	$(PYTEST) -m flink || flink=FAILED; \
+	echo "without Flink: $$quick; on real Flink: $$flink"; \
+	test $$quick$$flink = passedpassed
 
 check: $(VENV)/dev.done  ## lint, format, types, layers
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
@@ -270,6 +271,14 @@ class Stand:
         return {**counts, "files": sum(path.is_file() for path in (self.home / "packages").rglob("*"))}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_loop() -> Iterator[None]:
+    """All requests are served in one event loop, as in a server: one for each takes longer than the request."""
+    with start_blocking_portal("asyncio") as portal, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TestClient, "portal", portal)
+        yield
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path, max_body_kb=64, max_object_mb=2)
@@ -285,20 +294,40 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def bare(tmp_path: Path, settings: Settings, migrated: Path) -> Iterator[Stand]:
-    """An empty server."""
-    shutil.copyfile(migrated, tmp_path / "db.sqlite")
-    stand = Stand(tmp_path, settings)
+@pytest.fixture(scope="session")
+def furnished_home(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
+    """The home of ``stand``, made once."""
+    home = tmp_path_factory.mktemp("furnished") / "home"
+    home.mkdir()
+    shutil.copyfile(migrated, home / "db.sqlite")
+    with standing(home, Settings(home=home)) as stand:
+        furnish(stand)
+    return home
+
+
+@contextmanager
+def standing(home: Path, settings: Settings) -> Iterator[Stand]:
+    """A server on a home that is laid out."""
+    stand = Stand(home, settings)
     yield stand
     stand.client.close()
     stand.database.close()
 
 
 @pytest.fixture
-def stand(bare: Stand) -> Stand:
+def bare(tmp_path: Path, settings: Settings, migrated: Path) -> Iterator[Stand]:
+    """An empty server."""
+    shutil.copyfile(migrated, tmp_path / "db.sqlite")
+    with standing(tmp_path, settings) as stand:
+        yield stand
+
+
+@pytest.fixture
+def stand(tmp_path: Path, settings: Settings, furnished_home: Path) -> Iterator[Stand]:
     """A server with a bucket ``b`` that holds ``app.jar`` and ``data.txt``, and a general queue ``q`` of 16 CUs."""
-    return furnish(bare)
+    shutil.copytree(furnished_home, tmp_path, dirs_exist_ok=True)
+    with standing(tmp_path, settings) as stand:
+        yield stand
 
 
 def furnish(bare: Stand) -> Stand:
@@ -315,10 +344,8 @@ def furnished(folder: Path) -> Iterator[tuple[Stand, str]]:
     database = Database(folder / "db.sqlite")
     seed(database, PROJECT, OTHER)
     database.close()
-    stand = Stand(folder, Settings(home=folder, max_body_kb=64, max_object_mb=2))
-    yield furnish(stand), PROJECT
-    stand.client.close()
-    stand.database.close()
+    with standing(folder, Settings(home=folder, max_body_kb=64, max_object_mb=2)) as stand:
+        yield furnish(stand), PROJECT
 
 
 @pytest.fixture

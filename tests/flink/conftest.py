@@ -12,6 +12,14 @@ from headrace.settings import load_settings
 from tests.support.server import Jobs, ServerUnderTest, processes_of, wait_until
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the engine store is one of the tests that run one after another (see ``test`` in the Makefile)."""
+    for item in items:
+        if "engine_store" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.flink)
+
+
 @pytest.fixture(scope="session")
 def engine_store() -> EngineStore:
     return EngineStore(load_settings().engine_store)
