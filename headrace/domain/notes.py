@@ -139,6 +139,15 @@ def _besides(before: Record, after: Record) -> tuple[str, ...]:
     return told, f"The savepoint is {after.savepoint_path}." if saved else ""
 
 
+def not_saved_at_all(state: StateView, older: str) -> str:
+    """A stop with savepoint of a job that was not running, and whose newest state is lost."""
+    left = f"resume_savepoint goes on from an older one, {older}" if older else "there is none to resume from"
+    return (
+        "No savepoint could be made, as the job was not running, and its newest state is lost: "
+        f"{state.problem}; {left}."
+    )
+
+
 def _sentence(text: str) -> str:
     text = text.rstrip()
     return text if not text or text[-1] in ".!?" else f"{text}."

@@ -9,7 +9,7 @@ from headrace.domain.decisions import Act, Decision, EndTaskManagers, Move, Repl
 from headrace.domain.evidence import was_killed
 from headrace.domain.job import Goal, Job, Phase, Record
 from headrace.domain.lineage import same_place
-from headrace.domain.observation import TERMINAL, DeploymentView, Observation, Sight
+from headrace.domain.observation import TERMINAL, DeploymentView, Observation, SavepointState, Sight
 
 
 def failed(job: Job, seen: Observation, why: str, *, heals: bool = True) -> Move:
@@ -102,11 +102,17 @@ def shall_end(job: Job) -> bool:
 
 
 def with_state(job: Job, seen: Observation) -> tuple[Job, str]:
-    """The job as a stop with savepoint leaves it, and what is to be said: where none could be made because the job was
-    not running, its newest state stands for it. Otherwise it is as it was.
+    """The removed job with its savepoint, and what is to be said of that. Where a stop with savepoint could make none
+    because the job was not running, its newest state stands for it; where that is lost, it is told.
     """
-    wanted = job.desired.goal is Goal.STOP and job.desired.trigger_savepoint
-    if not wanted or not seen.state.path or same_place(seen.state.path, job.record.savepoint_path):
+    made = seen.deployment.savepoint
+    if made.state is SavepointState.DONE:
+        return replace(job, record=job.record.evolve(savepoint_path=made.path)), ""
+    if not (job.desired.goal is Goal.STOP and job.desired.trigger_savepoint):
+        return job, ""
+    if seen.state.problem:
+        return job, notes.not_saved_at_all(seen.state, job.record.savepoint_path)
+    if not seen.state.path or same_place(seen.state.path, job.record.savepoint_path):
         return job, ""
     return replace(job, record=job.record.evolve(savepoint_path=seen.state.path)), notes.stopped_with(seen.state)
 

@@ -138,7 +138,7 @@ class LocalRuntime:
         layout = self._layout(name)
         try:
             if (layout.folder / GONE).exists():
-                return DeploymentView(Sight.REMOVED)
+                return DeploymentView(Sight.REMOVED, savepoint=self._savepoints(layout).find(request_no))
             if (layout.folder / REMOVED).exists():
                 return DeploymentView(Sight.DEAD)  # fenced, but not all of it has ended yet
             if not (layout.folder / STARTED).exists():

@@ -199,8 +199,13 @@ def shuts_down(view: DeploymentView) -> bool:
 
 def removed_by_a_stop_with_savepoint(job: Job, seen: Observation) -> bool:
     """Its newest state stands for the savepoint that could not be made."""
-    asked = job.desired.goal is Goal.STOP and job.desired.trigger_savepoint
-    return asked and job.record.phase in (Phase.CANCELING, Phase.CLEARING) and seen.deployment.sight is Sight.REMOVED
+    return job.desired.goal is Goal.STOP and job.desired.trigger_savepoint and is_removed(job, seen)
+
+
+def is_removed(job: Job, seen: Observation) -> bool:
+    """Nothing of it is left, and it comes to rest."""
+    at_its_end = job.record.phase is Phase.CANCELING or job.record.outcome is Phase.FAILED
+    return at_its_end and seen.deployment.sight is Sight.REMOVED
 
 
 def action_of(decision: Decision) -> object:
@@ -382,8 +387,14 @@ def test_a_savepoint_is_never_lost(job: Job, seen: Observation) -> None:
     if isinstance(decision, Move):
         later = job.record.phase is decision.record.phase or decision.record.phase is Phase.SAVING
         kept = made.path if made_now else job.record.savepoint_path
-        stands_for_it = seen.state.path if removed_by_a_stop_with_savepoint(job, seen) else ""
-        assert decision.record.savepoint_path in {kept, stands_for_it or kept} or (later and made_now)
+        recorded = decision.record.savepoint_path
+        if removed_by_a_stop_with_savepoint(job, seen) and made.state is not SavepointState.DONE:
+            assert recorded == (seen.state.path or kept)
+            assert seen.state.problem in decision.record.note or not seen.state.problem
+        elif is_removed(job, seen):
+            assert recorded in {kept, made.path}
+        else:
+            assert recorded == kept or (later and made_now)
     elif made_now and made.path != job.record.savepoint_path:
         out_of_sight = seen.deployment.sight is Sight.UNREACHABLE
         later = isinstance(decision, Act) or job.record.phase is Phase.STOP_FAILED
