@@ -74,7 +74,7 @@ class FakeRuntime:
         self.log: list[tuple[str, str]] = []
         """(call, deployment) of all calls that had their effect."""
         self._deployments: dict[str, _Deployment] = {}
-        self._states: list[State] = []
+        self._states: dict[str, State] = {}
         self._faults: deque[tuple[str, Lost]] = deque()
         self._unreachable: set[str] = set()
         self._refuse_savepoints = ""
@@ -137,7 +137,8 @@ class FakeRuntime:
     def lose_state(self, path: str) -> None:
         """The checkpoint or savepoint is gone from where it was."""
         with self._lock:
-            self._states = [replace(s, checkpoint_id=None) if s.path == path else s for s in self._states]
+            if path in self._states:
+                self._states[path] = replace(self._states[path], checkpoint_id=None)
 
     def restore_from(self, name: str, path: str) -> None:
         """Flink restores the deployment from something else than it was told to."""
@@ -367,11 +368,14 @@ class FakeRuntime:
     def _keep(self, deployment: _Deployment, path: str) -> None:
         state = State(path, f"{deployment.plan.job_id:032x}", self._next_id(deployment))
         deployment.states.append(state)
-        self._states.append(state)
+        self._states[path] = state
 
     def _found(self, path: str) -> State:
         """The state as it is now. What this runtime never made (an imported one) is taken to be there, and older."""
-        return next((state for state in self._states if same_place(state.path, path)), State(path, checkpoint_id=0))
+        if path in self._states:
+            return self._states[path]
+        spelled = (state for state in self._states.values() if same_place(state.path, path))
+        return next(spelled, State(path, checkpoint_id=0))
 
     @staticmethod
     def _heard(deployment: _Deployment | None) -> int | None:
