@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace.cli.client import ApiError
+from headrace.faults.fake import FakeWorld
 from headrace.faults.figures import Figures
 from headrace.faults.flink import FlinkWorld
 from headrace.faults.kinds import KINDS, Kind
@@ -85,10 +86,11 @@ class Suite:
         folder = Path(tempfile.mkdtemp(prefix="headrace-faults-"))
         began, keep = time.monotonic(), self._keep
         try:
-            figures = self._flink(folder, began)
+            figures = self._flink(folder, began) if asked.runtime == FLINK else self._fake(folder, began)
         except (PromiseBroken, ApiError, OSError, subprocess.SubprocessError) as broken:
             keep = True
-            self._console.print(f"[bold red]{type(broken).__name__}[/]", str(broken), markup=True)
+            self._console.print("[bold red]Broken:[/]", end=" ")
+            self._console.print(str(broken), markup=False)
             self._console.print(f"To repeat it: {asked.repeated}")
             raise typer.Exit(1) from broken
         finally:
@@ -107,6 +109,14 @@ class Suite:
         seconds = time.monotonic() - began
         where = f"Flink {self._asked.flink}"
         return Figures(self._asked.seed, where, seconds, world.records(), world.watch.samples, recoveries)
+
+    def _fake(self, folder: Path, began: float) -> Figures:
+        world = FakeWorld(folder)
+        try:
+            recoveries = go_through(world, self._asked.plan(world.targets), self._told)
+        finally:
+            world.stop()
+        return Figures(self._asked.seed, FAKE, time.monotonic() - began, world.records(), 0, recoveries)
 
     def _told(self, recovery: Recovery) -> None:
         target = SHAPES[recovery.target].name
