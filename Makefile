@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST := $(BIN)/python -m pytest --durations=20
 WORKERS ?= 2
 
-.PHONY: setup demo test check fuzz bench serve lock clean
+.PHONY: setup demo test reliability check fuzz bench serve lock clean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/run.done  ## install Headrace into .venv
@@ -25,6 +25,11 @@ test: $(VENV)/dev.done  ## all tests: those without Flink on WORKERS cores, then
 	$(PYTEST) -m flink || flink=FAILED; \
 	echo "without Flink: $$quick; on real Flink: $$flink"; \
 	test $$quick$$flink = passedpassed
+
+reliability: $(VENV)/dev.done  ## all that promises something of broken parts; writes docs/reliability.md from the results
+	rm -rf build/figures
+	HEADRACE_FIGURES=build/figures $(PYTEST) -m flink tests/flink tests/corpus
+	$(BIN)/python -m tests.support.promises build/figures
 
 check: $(VENV)/dev.done  ## lint, format, types, layers
 	$(BIN)/ruff check .
