@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from headrace.domain import restart
 from headrace.domain.decisions import Act, Decision, Move, Wait
 from headrace.domain.job import Desired, Goal, Job, JobSpec, Record
 from headrace.domain.lifecycle import decide
@@ -19,7 +20,9 @@ from headrace.domain.observation import (
     SavepointState,
     SavepointView,
     Sight,
+    Turn,
 )
+from headrace.domain.restart import Budget
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ DELETE = Ask(Goal.DELETE)
 
 NO_SAVEPOINT = SavepointView()
 NEVER_RUN = Record()
+TURN = Turn(5_000, 1_700_000_005_000)
 SPEC = JobSpec(name="j")
 
 
@@ -131,14 +135,15 @@ def told(decision: Decision) -> str:
 
 
 def live(steps: Sequence[Step], record: Record = NEVER_RUN, spec: JobSpec = SPEC) -> tuple[Job, str]:
-    """The job after these steps, and all that was decided."""
+    """The job after these steps, all within one hour, and all that was decided."""
     job = Job(1, "p", spec, Desired(request_no=record.request_seen), record)
+    cap = restart.cap(spec.restart_when_exception, spec.resume_max_num)
     story = []
     for step in steps:
         if isinstance(step, Ask):
             job = ask(job, step)
             continue
-        decision = decide(job, step)
+        decision = decide(job, replace(step, budget=Budget(cap, job.record.restarts), turn=TURN))
         story.append(told(decision))
         if isinstance(decision, Move):
             job = replace(job, record=decision.record)
