@@ -65,7 +65,7 @@ PROCESSES: tuple[Rule, ...] = (
         "A TaskManager lived, but was not heard of any more",
         "Run the job again, or switch restart_when_exception on. If it happens again, it has too little memory "
         "(tm_cus) or CPU, or somebody stops it.",
-        pattern=r"^java\.util\.concurrent\.TimeoutException: Heartbeat of TaskManager with id \S+ timed out",
+        pattern=r"^java\.util\.concurrent\.TimeoutException: (?:The h|H)eartbeat of TaskManager with id \S+ timed out",
     ),
     Rule(
         "TaskManager was silent",

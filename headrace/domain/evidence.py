@@ -15,8 +15,8 @@ _ASKED = ("SIGTERM", "SIGINT", "SIGHUP")
 _CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 _SILENT = Trace()
 _LOSS = re.compile(
-    r"TaskManager with id \S+ (?:is no longer reachable|timed out)|The TaskExecutor is shutting down"
-    r"|Heartbeat of TaskManager with id |remote task manager .* (?:lost|closed)|task manager .* has been lost"
+    r"TaskManager with id \S+ is no longer reachable|The TaskExecutor is shutting down"
+    r"|eartbeat of TaskManager with id |remote task manager .* (?:lost|closed)|task manager .* has been lost"
     r"|TaskManager .* disconnected"
 )
 """What Flink says of a job whose TaskManager is gone: a consequence; the cause is how that ended."""

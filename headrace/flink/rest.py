@@ -8,6 +8,7 @@ from typing import Any
 import urllib3
 
 from headrace.domain.errors import Unavailable
+from headrace.domain.observation import FlinkState
 
 MAX_EXCEPTIONS = 1000
 """More than any exception history of ours holds."""
@@ -65,6 +66,10 @@ class FlinkRest:
     def taskmanagers(self) -> frozenset[str]:
         """Resource ids of the TaskManagers that the JobManager knows and hears."""
         return frozenset(str(entry["id"]) for entry in self.get("/taskmanagers")["taskmanagers"])
+
+    def status(self, job_id: str) -> FlinkState:
+        """``/jobs/:id/status``, which is never old."""
+        return FlinkState(self.get(f"/jobs/{job_id}/status")["status"])
 
     def restarts(self, job_id: str) -> int:
         """How often Flink has restarted the job in place; 0 while the metric is not there yet."""

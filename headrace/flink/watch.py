@@ -83,7 +83,8 @@ class JobWatch:
         if known is not None and known.changed == changed and state not in views.TROUBLED:
             return known
         document = self._rest.exceptions(flink_job)
-        restarts = views.restarts(document, state)
+        # As it is behind the history, not before it: a failure that came between would count as a restart.
+        restarts = views.restarts(document, self._rest.status(flink_job))
         if restarts >= HISTORY_SIZE - 1:
             restarts = max(restarts, self._rest.restarts(flink_job))
         strategy = self._strategy(flink_job) if restarts else ""
