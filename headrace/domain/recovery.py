@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from headrace.domain import notes
+from headrace.domain import diagnosis, notes
 from headrace.domain.decisions import Act, Decision, EndTaskManagers, Move, ReplaceTaskManagers
 from headrace.domain.evidence import was_killed
 from headrace.domain.job import Goal, Job, Phase, Record
@@ -47,6 +47,8 @@ def upkeep(job: Job, seen: Observation) -> Decision | None:
         off = notes.in_place_though_off(view.flink.failure, view.flink.own_strategy)
         why = off if seen.budget.cap == 0 else notes.cap_reached(_why(view), seen.budget)
         return end(replace(job, record=counted), _fallen(job), why)
+    if more and not diagnosis.heals(view):
+        return end(replace(job, record=counted), _fallen(job), diagnosis.explain(view))
     if more:
         note = notes.in_place(view.flink.failure, seen.budget.spent(more), view.flink.own_strategy)
         return Move(counted.evolve(note=note))
@@ -103,12 +105,16 @@ def shall_end(job: Job) -> bool:
 
 def with_state(job: Job, seen: Observation) -> tuple[Job, str]:
     """The removed job with its savepoint, and what is to be said of that. Where a stop with savepoint could make none
-    because the job was not running, its newest state stands for it; where that is lost, it is told.
+    because the job was not running, its newest state stands for it; where that is lost, it is told. Where the savepoint
+    was made but the job went on, its sinks have committed more: the newest state is gone on from, or they would again.
     """
+    wanted = job.desired.goal is Goal.STOP and job.desired.trigger_savepoint
     made = seen.deployment.savepoint
     if made.state is SavepointState.DONE:
-        return replace(job, record=job.record.evolve(savepoint_path=made.path)), ""
-    if not (job.desired.goal is Goal.STOP and job.desired.trigger_savepoint):
+        went_on = wanted and bool(seen.state.path) and not same_place(seen.state.path, made.path)
+        path, note = (seen.state.path, notes.went_on(seen.state)) if went_on else (made.path, "")
+        return replace(job, record=job.record.evolve(savepoint_path=path)), note
+    if not wanted:
         return job, ""
     if seen.state.problem:
         return job, notes.not_saved_at_all(seen.state, job.record.savepoint_path)

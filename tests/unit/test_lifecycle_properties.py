@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
+from headrace.domain import diagnosis
 from headrace.domain.decisions import (
     Act,
     Action,
@@ -388,9 +389,10 @@ def test_a_savepoint_is_never_lost(job: Job, seen: Observation) -> None:
         later = job.record.phase is decision.record.phase or decision.record.phase is Phase.SAVING
         kept = made.path if made_now else job.record.savepoint_path
         recorded = decision.record.savepoint_path
-        if removed_by_a_stop_with_savepoint(job, seen) and made.state is not SavepointState.DONE:
-            assert recorded == (seen.state.path or kept)
-            assert seen.state.problem in decision.record.note or not seen.state.problem
+        if removed_by_a_stop_with_savepoint(job, seen):
+            done = made.state is SavepointState.DONE
+            assert recorded == (seen.state.path or (made.path if done else kept))
+            assert done or seen.state.problem in decision.record.note
         elif is_removed(job, seen):
             assert recorded in {kept, made.path}
         else:
@@ -413,7 +415,8 @@ def test_a_savepoint_by_itself_ends_no_job(job: Job, seen: Observation) -> None:
         assert decision.record.phase is Phase.CLEARING
         assert view.flink is not None
         over_the_cap = in_place(job, seen) and not seen.budget.allows(in_place(job, seen))
-        assert over_the_cap or view.flink.state in (FlinkState.FAILED, FlinkState.CANCELED)
+        incurable = in_place(job, seen) and not diagnosis.heals(view)
+        assert over_the_cap or incurable or view.flink.state in (FlinkState.FAILED, FlinkState.CANCELED)
 
 
 @law(frozenset({Phase.SAVING}))
