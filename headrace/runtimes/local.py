@@ -368,8 +368,8 @@ class LocalRuntime:
             if folder.name == plan.name or layout == earlier or self.observe(folder.name).sight is not Sight.REMOVED:
                 continue
             shutil.rmtree(layout.usrlib, ignore_errors=True)
-            if _attempt_of(folder.name) <= plan.attempt - self._limits.kept_attempts:
-                self._states(layout).forget(plan.needed)
+            old = _attempt_of(folder.name) <= plan.attempt - self._limits.kept_attempts
+            if old and self._states(layout).forget(plan.needed):  # else it must be known later what there is to forget
                 shutil.rmtree(folder)
 
 

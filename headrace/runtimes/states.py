@@ -81,12 +81,16 @@ class States:
         floor = self._state(restored_from) if restored_from else None
         return newest(own, floor, heard["id"])
 
-    def forget(self, needed: Iterable[str]) -> None:
-        """Deletes the deployment's checkpoints, but for Flink jobs of which one is ``needed``."""
+    def forget(self, needed: Iterable[str]) -> bool:
+        """Deletes the deployment's checkpoints, but for Flink jobs of which one is ``needed``; whether none is."""
         keep = [self._local(path) for path in needed if path.startswith(SEEN_HERE)]
+        kept = False
         for folder in self._job_folders():
-            if not any(path.is_relative_to(folder) for path in keep):
+            if any(path.is_relative_to(folder) for path in keep):
+                kept = True
+            else:
                 shutil.rmtree(folder, ignore_errors=True)
+        return not kept
 
     def _checkpoints(self) -> list[State]:
         return [
