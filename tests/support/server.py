@@ -63,11 +63,16 @@ def is_jvm(pid: int) -> bool:
 
 @dataclass
 class ServerUnderTest:
-    """``start`` it, ``kill`` it, ``start`` it again on the same home."""
+    """``start`` it, ``kill`` it, ``start`` it again on the same home.
+
+    Attributes:
+        seamed: it is the server of ``tests/support/seamed.py``, which obeys the files in ``orders``.
+    """
 
     home: Path
     engine_store: Path
     environment: dict[str, str] = field(default_factory=dict)
+    seamed: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> ApiClient:
@@ -75,7 +80,7 @@ class ServerUnderTest:
         log = (self.home.parent / f"{self.home.name}.log").open("ab")
         with log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "headrace", "serve", "--home", str(self.home), "--port", "0"],
+                self._command(),
                 env=self._environment(),
                 stdout=log,
                 stderr=log,
@@ -90,6 +95,17 @@ class ServerUnderTest:
 
         wait_until("the server is ready", ready)
         return ApiClient.of_home(self.home)
+
+    @property
+    def orders(self) -> Path:
+        """What a seamed server is ordered, see ``headrace/faults/server.py``."""
+        return self.home.parent / "orders"
+
+    def _command(self) -> list[str]:
+        if not self.seamed:
+            return [sys.executable, "-m", "headrace", "serve", "--home", str(self.home), "--port", "0"]
+        self.orders.mkdir(exist_ok=True)
+        return [sys.executable, "-m", "tests.support.seamed", str(self.orders)]
 
     def kill(self) -> None:
         assert self.process is not None
@@ -123,6 +139,7 @@ class ServerUnderTest:
             "HEADRACE_MEMORY_PER_CU_MB": "1024",
             "HEADRACE_MEMORY_LIMIT_MB": "32768",  # the same admissions on every machine
             "HEADRACE_ENGINE_STORE": str(self.engine_store),
+            **({"HEADRACE_HOME": str(self.home), "HEADRACE_PORT": "0"} if self.seamed else {}),
             **self.environment,
         }
 
