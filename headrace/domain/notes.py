@@ -139,6 +139,14 @@ def _besides(before: Record, after: Record) -> tuple[str, ...]:
     return told, f"The savepoint is {after.savepoint_path}." if saved else ""
 
 
+def went_on(state: StateView) -> str:
+    """A stop with savepoint made the savepoint, but Flink did not stop the job with it."""
+    return (
+        "The savepoint was made, but the job did not stop with it and had to be cancelled: resume_savepoint goes on "
+        f"from its newest state, {state.path}."
+    )
+
+
 def not_saved_at_all(state: StateView, older: str) -> str:
     """A stop with savepoint of a job that was not running, and whose newest state is lost."""
     left = f"resume_savepoint goes on from an older one, {older}" if older else "there is none to resume from"

@@ -223,11 +223,16 @@ def test_a_savepoint_without_a_folder_goes_to_the_runtimes_own(case: Case) -> No
     assert case.reach(ONE, is_saved, request_no=5).savepoint.path
 
 
-def test_a_savepoint_is_that_of_its_request(case: Case) -> None:
+def test_a_stop_that_was_carried_out_answers_all_later_requests(case: Case) -> None:
+    """It may have been given up meanwhile, and another one been asked for."""
     case.running(ONE)
     case.runtime.stop_with_savepoint(ONE, 5, case.savepoint_dir)
-    case.reach(ONE, is_saved, request_no=5)
-    assert case.runtime.observe(ONE, 6).savepoint == SavepointView()
+    saved = case.reach(ONE, is_saved, request_no=5).savepoint
+    assert case.runtime.observe(ONE, 4).savepoint == SavepointView()
+    assert case.runtime.observe(ONE, 6).savepoint == saved
+    case.removed(ONE)
+    assert case.runtime.observe(ONE, 5).savepoint == saved
+    assert case.runtime.newest_state(ONE, "").path == saved.path
 
 
 def test_after_a_refused_savepoint_the_job_runs_and_can_be_asked_again(case: Case) -> None:

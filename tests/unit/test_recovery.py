@@ -483,6 +483,20 @@ def test_a_savepoint_that_came_while_it_was_removed_is_kept() -> None:
     assert (job.record.phase, job.record.savepoint_path, job.record.note) == (Phase.STOPPED, "obs://b/s1", "")
 
 
+@promise("A savepoint that succeeded although the stop failed is used; what the job did afterwards is not done twice.")
+def test_the_job_went_on_after_its_savepoint() -> None:
+    savepoint = SAVED_BUT_NOT_STOPPED.deployment.savepoint
+    steps = (*TO_RUNNING, SAVE, RUNS, SAVED_BUT_NOT_STOPPED)
+    gone = replace(REMOVED, deployment=replace(REMOVED.deployment, savepoint=savepoint))
+    job, _ = live((*steps, replace(gone, state=StateView(savepoint.path, 8))), spec=THRICE)
+    assert (job.record.phase, job.record.savepoint_path, job.record.note) == (Phase.STOPPED, savepoint.path, "")
+    job, _ = live((*steps, replace(gone, state=NEWEST)), spec=THRICE)
+    assert (job.record.phase, job.record.savepoint_path) == (Phase.STOPPED, NEWEST.path)
+    assert "the job did not stop with it" in job.record.note
+    job, _ = live((*steps, replace(gone, state=LOST)), spec=THRICE)
+    assert (job.record.phase, job.record.savepoint_path) == (Phase.STOPPED, savepoint.path)
+
+
 def test_a_triggered_savepoint_of_a_job_that_dies_is_recorded() -> None:
     job, _ = live((*TO_RUNNING, TRIGGER, RUNS, MADE_AND_KILLED), spec=THRICE)
     assert (job.record.outcome, job.record.savepoint_path) == (Phase.RESTARTING, "obs://b/s1")
