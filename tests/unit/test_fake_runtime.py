@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from headrace.domain.deployment import DeploymentPlan
 from headrace.domain.errors import Unavailable
-from headrace.domain.observation import FlinkState, Preparation, PreparationState, SavepointState, Sight
+from headrace.domain.observation import (
+    FlinkState,
+    LostTaskManager,
+    Preparation,
+    PreparationState,
+    SavepointState,
+    Sight,
+    StateView,
+)
 from headrace.domain.sizing import Shape
 from headrace.runtimes.fake import FakeRuntime, Lost
 
@@ -16,11 +25,11 @@ NAME = "job-1-1"
 PLAN = DeploymentPlan(NAME, 1, 1, "job", "1.20.5", Shape(1.0, 4096, 1.0, 4096, 1, 1, 1, 2000), "obs://b/a.jar")
 
 
-def running(lag: int = 0) -> FakeRuntime:
+def running(lag: int = 0, plan: DeploymentPlan = PLAN) -> FakeRuntime:
     runtime = FakeRuntime(lag)
-    runtime.prepare(PLAN)
+    runtime.prepare(plan)
     runtime.preparation(NAME)
-    runtime.deploy(PLAN)
+    runtime.deploy(plan)
     for _ in range(lag + 2):
         runtime.observe(NAME)
     return runtime
@@ -44,6 +53,8 @@ CALLS: dict[str, Callable[[FakeRuntime], object]] = {
     "deploy": lambda runtime: runtime.deploy(PLAN),
     "stop_with_savepoint": lambda runtime: runtime.stop_with_savepoint(NAME, 1, ""),
     "trigger_savepoint": lambda runtime: runtime.trigger_savepoint(NAME, 1, ""),
+    "end_taskmanagers": lambda runtime: runtime.end_taskmanagers(NAME, (1,)),
+    "replace_taskmanagers": lambda runtime: runtime.replace_taskmanagers(PLAN, 1),
     "cancel": lambda runtime: runtime.cancel(NAME),
     "remove": lambda runtime: runtime.remove(NAME),
     "erase": lambda runtime: runtime.erase(1),
@@ -53,6 +64,7 @@ LOOKS: dict[str, Callable[[FakeRuntime], object]] = {
     "observe": lambda runtime: runtime.observe(NAME),
     "names": lambda runtime: runtime.names(),
     "remains": lambda runtime: runtime.remains(1),
+    "newest_state": lambda runtime: runtime.newest_state(NAME, ""),
 }
 
 
@@ -193,6 +205,129 @@ def test_preparations_can_be_refused() -> None:
     runtime.prepare(PLAN)
     runtime.preparation(NAME)
     assert runtime.preparation(NAME) == Preparation(PreparationState.FAILED, "no such object")
+
+
+def test_a_preparation_that_may_heal_begins_anew() -> None:
+    runtime = FakeRuntime()
+    runtime.refuse_preparation("the disk is full", heals=True)
+    runtime.prepare(PLAN)
+    runtime.preparation(NAME)
+    assert runtime.preparation(NAME) == Preparation(PreparationState.FAILED, "the disk is full", heals=True)
+    with pytest.raises(Unavailable, match="the disk is full"):
+        runtime.prepare(PLAN)
+    runtime.refuse_preparation("")
+    runtime.prepare(PLAN)
+    assert runtime.preparation(NAME).state is PreparationState.IN_PROGRESS
+    assert runtime.preparation(NAME).state is PreparationState.READY
+
+
+def test_a_stop_that_is_refused_makes_its_savepoint() -> None:
+    runtime = running()
+    runtime.refuse_stops("a task does not answer")
+    runtime.stop_with_savepoint(NAME, 1, "")
+    view = runtime.observe(NAME, 1)
+    assert view.savepoint.state is SavepointState.DONE
+    assert view.flink is not None
+    assert view.flink.tasks_running
+
+
+def test_exited_it_leaves_no_word() -> None:
+    runtime = running()
+    runtime.exit(NAME, 0)
+    view = runtime.observe(NAME)
+    assert (view.sight, view.exit_code, view.flink) == (Sight.DEAD, 0, None)
+
+
+def test_rebooted_nobody_saw_how_it_ended() -> None:
+    runtime = running()
+    runtime.reboot()
+    view = runtime.observe(NAME)
+    assert (view.sight, view.exit_code, view.flink, view.rebooted) == (Sight.DEAD, None, None, True)
+
+
+def test_rebooted_after_its_job_was_over_the_archive_is_left() -> None:
+    runtime = running()
+    runtime.stop_with_savepoint(NAME, 1, "")
+    runtime.observe(NAME)
+    runtime.reboot()
+    view = runtime.observe(NAME)
+    assert view.flink is not None
+    assert (view.flink.state, view.exit_code, view.rebooted) == (FlinkState.FINISHED, None, True)
+
+
+@pytest.mark.parametrize("left", [0, 2, None])
+def test_code_that_throws_is_restarted_as_often_as_is_left(left: int | None) -> None:
+    runtime = running(plan=replace(PLAN, restarts_left=left))
+    for times in range(1, 4):
+        runtime.throw(NAME, "boom")
+        view = runtime.observe(NAME)
+        assert view.flink is not None
+        allowed = left is None or times <= left
+        assert (view.flink.state is FlinkState.RUNNING) is allowed
+        assert view.flink.restarts == (times if allowed else left)
+        assert view.flink.failure == "boom"
+
+
+def test_a_strategy_of_the_code_restarts_it_whatever_is_left() -> None:
+    runtime = running()
+    runtime.restart_in_place(NAME, 3, own_strategy="fixed delay")
+    flink = runtime.observe(NAME).flink
+    assert flink is not None
+    assert (flink.restarts, flink.own_strategy, flink.tasks_running) == (3, "fixed delay", True)
+
+
+def test_taskmanagers_end_are_silent_and_are_replaced() -> None:
+    runtime = running()
+    runtime.lose_taskmanager(NAME, 3, oom_killed=True)
+    runtime.silence_taskmanager(NAME)
+    view = runtime.observe(NAME)
+    assert view.lost_taskmanagers == (LostTaskManager(1, 3, oom_killed=True),)
+    assert view.silent_taskmanagers == (2,)
+    for _ in range(2):
+        runtime.end_taskmanagers(NAME, (2,))
+    assert [(lost.number, lost.silent) for lost in runtime.observe(NAME).lost_taskmanagers] == [(1, False), (2, True)]
+    assert runtime.taskmanagers_missing(NAME) == 2
+    for _ in range(2):
+        runtime.replace_taskmanagers(PLAN, 2)
+    assert (runtime.observe(NAME).replaced, runtime.taskmanagers_missing(NAME)) == (2, 0)
+
+
+def test_checkpoints_are_numbered_within_the_lineage() -> None:
+    runtime = running()
+    assert runtime.complete_checkpoint(NAME).endswith("/chk-1")
+    runtime.trigger_savepoint(NAME, 1, "")
+    savepoint = runtime.observe(NAME, 1).savepoint.path
+    assert runtime.newest_state(NAME, "") == StateView(savepoint, 2)
+    newest = runtime.complete_checkpoint(NAME)
+    assert runtime.newest_state(NAME, "") == StateView(newest, 3)
+    runtime.kill(NAME)
+    assert runtime.complete_checkpoint(NAME) == ""
+
+    again = replace(PLAN, name="job-1-2", attempt=2, restore_path=newest)
+    runtime.deploy(again)
+    assert runtime.newest_state(again.name, newest) == StateView(newest, 3)
+    for _ in range(2):
+        runtime.observe(again.name)
+    assert runtime.complete_checkpoint(again.name).endswith("/chk-4")
+
+
+def test_a_state_that_is_lost_is_told() -> None:
+    runtime = running()
+    runtime.complete_checkpoint(NAME)
+    runtime.lose_state(runtime.complete_checkpoint(NAME))
+    assert runtime.newest_state(NAME, "").path == ""
+    assert "checkpoint 2" in runtime.newest_state(NAME, "").problem
+    assert runtime.newest_state("job-9-1", "obs://imported") == StateView("obs://imported", 0)
+
+
+def test_it_restores_what_it_was_not_told_to() -> None:
+    runtime = FakeRuntime()
+    runtime.deploy(PLAN)
+    runtime.restore_from(NAME, "obs://somewhere/else")
+    runtime.observe(NAME)
+    flink = runtime.observe(NAME).flink
+    assert flink is not None
+    assert flink.restored == "obs://somewhere/else"
 
 
 def test_an_erase_leaves_what_is_not_removed() -> None:
