@@ -61,7 +61,7 @@ def test_what_a_job_shows_while_it_is_restarted(stand: Stand, living: Living, go
         told[step] = stand.show(job_id)["status_desc"]
 
     tell("running", "job_running", 0)
-    living.runtime.restart_in_place(living.name(job_id))
+    living.runtime.restart_in_place(living.name(job_id), cause="java.lang.IllegalStateException: it broke")
     living.tick(job_id)
     tell("Flink restarted it in place", "job_running", 1)
     living.runtime.fail(living.name(job_id))
