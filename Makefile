@@ -28,7 +28,8 @@ test: $(VENV)/dev.done  ## all tests: those without Flink on WORKERS cores, then
 
 reliability: $(VENV)/dev.done  ## all that promises something of broken parts; writes docs/reliability.md from the results
 	rm -rf build/figures
-	HEADRACE_FIGURES=build/figures $(PYTEST) -m flink tests/flink tests/corpus
+	HEADRACE_FIGURES=build/figures $(PYTEST) -m promise
+	HEADRACE_FIGURES=build/figures $(PYTEST) tests/corpus
 	$(BIN)/python -m tests.support.promises build/figures
 
 check: $(VENV)/dev.done  ## lint, format, types, layers

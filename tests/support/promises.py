@@ -1,7 +1,8 @@
 """Promises, the tests that keep them, and the page that says so: ``docs/reliability.md``.
 
-``@promise("…")`` puts the promise into the message of a test that fails. With HEADRACE_FIGURES set to a folder, each
-such test leaves its result there; ``python -m tests.support.promises FOLDER`` writes the page of them.
+``@promise("…")`` puts the promise into the message of a test that fails, and marks the test: ``pytest -m promise`` runs
+all of them. With HEADRACE_FIGURES set to a folder, each leaves its result there; ``python -m tests.support.promises
+FOLDER`` writes the page of them.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ def promise(text: str, *, seam: str = "") -> Callable[[Test], Test]:
     def decorate(test: Test) -> Test:
         @functools.wraps(test)
         def kept(*args: Any, **kwargs: Any) -> None:
-            with _recorded(Result(text, _named(test, args, kwargs), seam=seam)):
+            with _recorded(Result(text.rstrip("."), _named(test, args, kwargs), seam=seam)):
                 test(*args, **kwargs)
 
-        return kept  # type: ignore[return-value]
+        return pytest.mark.promise(kept)  # type: ignore[no-any-return]
 
     return decorate
 
@@ -95,6 +96,9 @@ def _recorded(result: Result) -> Iterator[None]:
 
 def _named(test: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     path = Path(inspect.getfile(test)).relative_to(REPOSITORY)
+    current = os.environ.get("PYTEST_CURRENT_TEST", "").removesuffix(" (call)")
+    if current.startswith(f"{path}::{test.__name__}["):
+        return current
     given = inspect.signature(test).bind(*args, **kwargs).arguments
     values = "-".join(value for value in given.values() if isinstance(value, str))
     return f"{path}::{test.__name__}" + (f"[{values}]" if values else "")

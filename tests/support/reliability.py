@@ -63,7 +63,7 @@ def _of_file(path: Path) -> Iterator[Promised]:
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "promise":
                 seam = next((keyword.value for keyword in call.keywords if keyword.arg == "seam"), None)
                 yield Promised(
-                    ast.literal_eval(call.args[0]),
+                    ast.literal_eval(call.args[0]).rstrip("."),
                     str(path.relative_to(REPOSITORY)),
                     node.name,  # type: ignore[attr-defined]
                     ast.literal_eval(seam) if seam else "",
