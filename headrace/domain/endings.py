@@ -30,15 +30,15 @@ SIGHTS: tuple[Rule, ...] = (
         "machine was started anew",
         "another boot of the machine",
         "The machine was started anew while the job ran",
-        "Run the job again, or switch restart_when_exception on: then it goes on by itself.",
+        "With restart_when_exception on, the job goes on by itself; else run it again.",
         when=lambda evidence: _dead(evidence) and evidence.view.rebooted,
     ),
     Rule(
         "JobManager is silent",
         "Flink's REST is silent past its deadline",
         "The JobManager lives but does not answer any more; it was ended",
-        "Run the job again, or switch restart_when_exception on. If it happens again, it has too little memory "
-        "(manager_cu_number) or CPU, or somebody stops it.",
+        "With restart_when_exception on, the job goes on by itself; else run it again. If it happens again, it has too "
+        "little memory (manager_cu_number) or CPU, or somebody stops it.",
         when=lambda evidence: evidence.view.sight is Sight.UNRESPONSIVE,
     ),
     Rule(
@@ -63,23 +63,32 @@ PROCESSES: tuple[Rule, ...] = (
         "TaskManager is silent",
         "no heartbeat of a TaskManager",
         "A TaskManager lived, but was not heard of any more",
-        "Run the job again, or switch restart_when_exception on. If it happens again, it has too little memory "
-        "(tm_cus) or CPU, or somebody stops it.",
+        "With restart_when_exception on, the job goes on by itself; else run it again. If it happens again, it has too "
+        "little memory (tm_cus) or CPU, or somebody stops it.",
         pattern=r"^java\.util\.concurrent\.TimeoutException: (?:The h|H)eartbeat of TaskManager with id \S+ timed out",
+    ),
+    Rule(
+        "TaskManager ends",
+        "Flink's The TaskExecutor is shutting down",
+        "A TaskManager ended in order, though nobody of Headrace had asked it to",
+        "If its log says RECEIVED SIGNAL, somebody else has ended it: run the job again. Else the code that its tasks run "
+        "has called System.exit(): take that call out.",
+        r"^org\.apache\.flink\.util\.FlinkExpectedException: The TaskExecutor is shutting down",
+        when=lambda evidence: not _lost(evidence),
     ),
     Rule(
         "TaskManager was silent",
         "Headrace ended a TaskManager that was silent",
         "A TaskManager lived, but was not heard of any more, so it was ended",
-        "Run the job again, or switch restart_when_exception on. If it happens again, it has too little memory "
-        "(tm_cus) or CPU, or somebody stops it.",
+        "With restart_when_exception on, the job goes on by itself; else run it again. If it happens again, it has too "
+        "little memory (tm_cus) or CPU, or somebody stops it.",
         when=lambda evidence: evidence.lost is not None and evidence.lost.silent,
     ),
     Rule(
         "TaskManager was killed",
         "a signal, or no exit code, of a TaskManager",
         "A TaskManager was {ended}, by somebody else than Headrace",
-        "Run the job again, or switch restart_when_exception on: then it goes on by itself.",
+        "With restart_when_exception on, the job goes on by itself; else run it again.",
         when=lambda evidence: _lost(evidence) and was_killed(evidence.exit_code),
     ),
     Rule(
@@ -93,7 +102,7 @@ PROCESSES: tuple[Rule, ...] = (
         "JobManager was killed",
         "a signal, or no exit code, of the JobManager",
         "The JobManager was {ended}, by somebody else than Headrace",
-        "Run the job again, or switch restart_when_exception on: then it goes on by itself.",
+        "With restart_when_exception on, the job goes on by itself; else run it again.",
         when=lambda evidence: _dead(evidence) and was_killed(evidence.exit_code),
     ),
     Rule(
