@@ -71,8 +71,8 @@ PROCESSES: tuple[Rule, ...] = (
         "TaskManager ends",
         "Flink's The TaskExecutor is shutting down",
         "A TaskManager ended in order, though nobody of Headrace had asked it to",
-        "If its log says RECEIVED SIGNAL, somebody else has ended it: run the job again. Else the code that its tasks run "
-        "has called System.exit(): take that call out.",
+        "If its log says RECEIVED SIGNAL, somebody else has ended it: run the job again. Else the code that its tasks "
+        "run has called System.exit(): take that call out.",
         r"^org\.apache\.flink\.util\.FlinkExpectedException: The TaskExecutor is shutting down",
         when=lambda evidence: not _lost(evidence),
     ),

@@ -44,13 +44,13 @@ def upkeep(job: Job, seen: Observation) -> Decision | None:
     counted = _counted(job, view)
     more = counted.restarts - record.restarts
     if more and not seen.budget.allows(more):
-        off = notes.in_place_though_off(view.flink.failure, view.flink.own_strategy)
-        why = off if seen.budget.cap == 0 else notes.cap_reached(_why(view), seen.budget)
+        off = notes.in_place_though_off(_why(view), view.flink.own_strategy)
+        why = off if seen.budget.cap == 0 else notes.cap_reached(_why(view) or "Flink restarted the job", seen.budget)
         return end(replace(job, record=counted), _fallen(job), why)
     if more and not diagnosis.heals(view):
         return end(replace(job, record=counted), _fallen(job), diagnosis.explain(view))
     if more:
-        note = notes.in_place(view.flink.failure, seen.budget.spent(more), view.flink.own_strategy)
+        note = notes.in_place(_why(view), seen.budget.spent(more), view.flink.own_strategy)
         return Move(counted.evolve(note=note))
     return None if view.flink.state in TERMINAL else replacement(job, view)
 
@@ -77,9 +77,8 @@ def _counted(job: Job, view: DeploymentView) -> Record:
 
 
 def _why(view: DeploymentView) -> str:
-    return (
-        f"Flink: {view.flink.failure}" if view.flink is not None and view.flink.failure else "Flink restarted the job"
-    )
+    """Why Flink restarted the job, what to do, and where to look; "" = it does not say."""
+    return diagnosis.explain(view) if view.flink is not None and view.flink.failure else ""
 
 
 def _fallen(job: Job) -> Phase:

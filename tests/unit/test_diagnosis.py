@@ -310,6 +310,11 @@ EXAMPLES: list[tuple[str, DeploymentView, str]] = [
         failed(SUPPRESSED, "java.util.concurrent.TimeoutException: Heartbeat of TaskManager with id x timed out."),
         "tm_cus",
     ),
+    (
+        "TaskManager ends",
+        failed(SUPPRESSED, "org.apache.flink.util.FlinkExpectedException: The TaskExecutor is shutting down."),
+        "RECEIVED SIGNAL",
+    ),
     ("TaskManager was silent", lost(-9, silent=True), "tm_cus"),
     ("TaskManager was killed", lost(-9, "java.lang.Exception: of yesterday"), "restart_when_exception"),
     ("TaskManager was killed", lost(143), "restart_when_exception"),
