@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +14,7 @@ from headrace.flink.rest import FlinkRefused, FlinkRest
 HISTORY_SIZE = 256
 """``web.exception-history-size`` of our deployments; beyond it Flink's own counter is asked."""
 CLUSTER_DEFAULT = "Cluster level default restart strategy"
-"""What Flink 1.x calls the strategy of a job whose code sets none."""
+"""What Flink 1.x calls the strategy of a job whose code sets none, or sets it as an option."""
 
 NOTHING = Trace()
 
@@ -41,8 +42,10 @@ class _Troubles:
 class JobWatch:
     """One JobManager's jobs. Not thread-safe: a deployment is looked at by one worker at a time."""
 
-    def __init__(self, rest: FlinkRest) -> None:
+    def __init__(self, rest: FlinkRest, own_in_log: Callable[[str], str] = lambda _flink_job: "") -> None:
+        """``own_in_log``: the strategy of a Flink job that its code has set, as the log tells it, "" = none."""
         self._rest = rest
+        self._own_in_log = own_in_log
         self._troubles: dict[str, _Troubles] = {}
         self.seen: dict[str, Completed | None] = {}
         """Per Flink job: the newest state that it is known to have completed."""
@@ -95,7 +98,7 @@ class JobWatch:
 
     def _strategy(self, flink_job: str) -> str:
         told = str(self._rest.config(flink_job).get("execution-config", {}).get("restart-strategy", ""))
-        return "" if told.startswith(CLUSTER_DEFAULT) else told
+        return self._own_in_log(flink_job) if told.startswith(CLUSTER_DEFAULT) else told
 
     def _statistics(self, flink_job: str) -> dict[str, Any]:
         try:

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from headrace.flink import config, metrics, views
 from headrace.flink.command import Layout
 from headrace.flink.engines import EngineStore
 from headrace.flink.rest import FlinkRefused, FlinkRest, FlinkSilent
+from headrace.flink.strategy import own_in_log
 from headrace.flink.watch import JobWatch
 from headrace.runtimes import evidence, files, processes, removal, taskmanagers
 from headrace.runtimes.base import Records
@@ -343,7 +345,8 @@ class LocalRuntime:
         if known is None or known.port != port:
             rest = FlinkRest(port)
             hearing = Hearing(self._limits.taskmanager_silent_after_s, self._monotonic)
-            known = self._watched.setdefault(name, _Watched(port, rest, JobWatch(rest), hearing))
+            own = functools.partial(own_in_log, layout.log / "jobmanager.log", layout.conf("jobmanager"))
+            known = self._watched.setdefault(name, _Watched(port, rest, JobWatch(rest, own), hearing))
         return known
 
     def _runs(self, layout: Layout) -> bool:
