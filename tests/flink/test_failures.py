@@ -8,6 +8,7 @@ import pytest
 
 from headrace.cli.client import ApiError
 from headrace.flink.engines import EngineStore
+from tests.support.promises import promise
 from tests.support.server import Jobs, ServerUnderTest, processes_of, wait_until
 
 pytestmark = pytest.mark.flink
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.flink
         ("--when record --after 20 --rate 50", "job_running_exception", "Exception"),
     ],
 )
+@promise("What fails is told with its cause; System.exit(0) in main() is no job_finish")
 def test_a_failure_is_told_with_its_cause(
     jobs: Jobs, server: ServerUnderTest, args: str, status: str, said: str
 ) -> None:
@@ -30,16 +32,6 @@ def test_a_failure_is_told_with_its_cause(
     assert said in ended["status_desc"]
     assert processes_of(server.home / "deployments") == []
     assert jobs.client.call("GET", "/v1.0/{p}/queues/q")["used_cu"] == 0
-
-
-def test_a_job_that_may_restart_is_restarted_by_flink_and_says_so(jobs: Jobs) -> None:
-    args = "--when record --after 20 --rate 50"
-    job_id = jobs.create("again", "failOnDemand.jar", args, restart_when_exception=True)
-    jobs.run(job_id)
-    jobs.until(job_id, "job_running")
-    wait_until("it says that it restarts", lambda: "restarting" in jobs.detail(job_id)["status_desc"])
-    jobs.stop(job_id)
-    jobs.until(job_id, "job_cancel_success")
 
 
 def test_two_executes_in_one_main(jobs: Jobs) -> None:

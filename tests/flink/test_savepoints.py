@@ -10,6 +10,7 @@ import pytest
 
 from headrace.flink.catalog import TESTED
 from headrace.flink.engines import EngineStore
+from tests.support.promises import promise
 from tests.support.server import BUCKET, Jobs, ServerUnderTest, wait_until
 
 pytestmark = pytest.mark.flink
@@ -79,6 +80,7 @@ def running_counter(jobs: Jobs, name: str) -> int:
 
 
 @pytest.mark.parametrize("flink", TESTED)
+@promise("A savepoint is made while the job runs on, and another job goes on from it (import-savepoint)")
 def test_saved_while_it_runs_and_continued_by_another_job(
     server: ServerUnderTest, engine_store: EngineStore, flink: str
 ) -> None:
@@ -110,6 +112,7 @@ def test_saved_while_it_runs_and_continued_by_another_job(
     assert objects(jobs, path.removeprefix(f"obs://{BUCKET}/"))  # what it began from is not its own
 
 
+@promise("import-savepoint takes a checkpoint too, and a run goes on from it")
 def test_a_checkpoint_is_imported_too(jobs: Jobs) -> None:
     first = running_counter(jobs, "first")
     jobs.stop(first)
@@ -125,6 +128,7 @@ def test_a_checkpoint_is_imported_too(jobs: Jobs) -> None:
 
 
 @pytest.mark.parametrize("sign", ["", "savepoint-2.intent.json", "savepoint-2.answer.json", "savepoint-2.done.json"])
+@promise("Killed while it makes a savepoint, Headrace makes one: not none, not two")
 def test_killed_while_it_makes_a_savepoint_it_makes_one(server: ServerUnderTest, jobs: Jobs, sign: str) -> None:
     """Killed as soon as this file of the deployment is there ("" = as soon as the request was accepted)."""
     job_id = running_counter(jobs, "counter")
@@ -141,6 +145,7 @@ def test_killed_while_it_makes_a_savepoint_it_makes_one(server: ServerUnderTest,
     wait_until("it goes on", goes_on(again, "counter"))
 
 
+@promise("A stop with savepoint follows the savepoint that is being made")
 def test_a_stop_with_savepoint_follows_the_one_that_is_made(jobs: Jobs) -> None:
     job_id = running_counter(jobs, "counter")
     jobs.client.call("POST", f"/v1.0/{{p}}/streaming/jobs/{job_id}/savepoint", {"action": "TRIGGER"})

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.support.promises import promise
 from tests.support.server import Jobs, ServerUnderTest, is_jvm, processes_of, wait_until
 
 pytestmark = pytest.mark.flink
@@ -21,6 +22,7 @@ def jvms(server: ServerUnderTest) -> dict[str, int]:
     return {path.parent.name: json.loads(path.read_text())["pid"] for path in found}
 
 
+@promise("A Headrace that is killed and comes back finds its jobs again, which have not noticed")
 def test_a_killed_headrace_finds_its_job_again(server: ServerUnderTest, jobs: Jobs) -> None:
     job_id = jobs.counter()
     jobs.run(job_id)
@@ -42,6 +44,7 @@ def test_a_killed_headrace_finds_its_job_again(server: ServerUnderTest, jobs: Jo
 
 
 @pytest.mark.parametrize("sign", ["", "prepared.json", "ports.json", "jobmanager/process.json", "started.json"])
+@promise("Headrace that is killed while it starts a job starts it once")
 def test_killed_while_it_starts_a_job_it_starts_it_once(server: ServerUnderTest, jobs: Jobs, sign: str) -> None:
     """Killed as soon as this file of the deployment is there ("" = as soon as the run was accepted)."""
     job_id = jobs.counter()
@@ -63,6 +66,7 @@ def test_killed_while_it_starts_a_job_it_starts_it_once(server: ServerUnderTest,
 
 
 @pytest.mark.parametrize("sign", ["", "savepoint-2.intent.json", "savepoint-2.answer.json", "removed", "gone"])
+@promise("Killed between the request of a stop with savepoint and its answer, Headrace finds the savepoint again")
 def test_killed_while_it_stops_a_job_it_stops_it_with_its_savepoint(
     server: ServerUnderTest, jobs: Jobs, sign: str
 ) -> None:
@@ -86,6 +90,7 @@ def test_killed_while_it_stops_a_job_it_stops_it_with_its_savepoint(
     wait_until("it goes on from its state", lambda: len(again.counted()) > len(before) + 20)
 
 
+@promise("A deployment whose folder was moved away is told to have vanished, and leaves no process")
 def test_a_deployment_whose_folder_was_moved_away_leaves_nothing(server: ServerUnderTest, jobs: Jobs) -> None:
     job_id = jobs.create("none", "failOnDemand.jar", "--when none")
     jobs.run(job_id)
@@ -97,6 +102,7 @@ def test_a_deployment_whose_folder_was_moved_away_leaves_nothing(server: ServerU
     assert not [pid for pid in pids.values() if os.path.exists(f"/proc/{pid}")]
 
 
+@promise("What became of jobs while Headrace was down is told rightly")
 def test_what_happened_while_headrace_was_down_is_told_rightly(server: ServerUnderTest, jobs: Jobs) -> None:
     trigger = server.home.parent / "trigger"
     killed = jobs.create("killed", "failOnDemand.jar", "--when none --rate 10")
@@ -116,6 +122,7 @@ def test_what_happened_while_headrace_was_down_is_told_rightly(server: ServerUnd
     assert "Flink: " in again.until(failed, "job_running_exception")["status_desc"]
 
 
+@promise("A job that finished while Headrace was down is job_finish, by its exit code and Flink's archive")
 def test_a_job_that_finished_while_headrace_was_down_is_finished(server: ServerUnderTest, jobs: Jobs) -> None:
     job_id = jobs.create(
         "words", "wordCount.jar", "--input obs://test-bucket/gettysburg.txt --output obs://test-bucket/words"
@@ -131,6 +138,7 @@ def test_a_job_that_finished_while_headrace_was_down_is_finished(server: ServerU
     assert again.path(job_id) == ["job_init", "job_submitting", "job_running", "job_finish"]
 
 
+@promise("SIGTERM of Headrace leaves jobs running; headrace down ends them, with a savepoint if asked")
 def test_sigterm_leaves_jobs_running_and_down_ends_them(server: ServerUnderTest, jobs: Jobs) -> None:
     job_id = jobs.counter()
     jobs.run(job_id)

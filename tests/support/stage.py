@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -227,11 +227,17 @@ class Stage:
 
 @contextmanager
 def staged(
-    request: pytest.FixtureRequest, folder: Path, engines: EngineStore, environment: dict[str, str] | None = None
+    request: pytest.FixtureRequest,
+    folder: Path,
+    engines: EngineStore,
+    environment: dict[str, str] | None = None,
+    *,
+    home: str = "home",
+    seamed: bool = True,
 ) -> Iterator[Stage]:
     """A stage; the module's tests that are ``together`` begin at once, and nothing is left at the end."""
     engines.install("1.20.5")
-    server = ServerUnderTest(folder / "home", engines.root, environment or {}, seamed=True)
+    server = ServerUnderTest(folder / home, engines.root, environment or {}, seamed=seamed)
     jobs = Jobs(server.start())
     jobs.lay_out()
     for jar in (EXAMPLES / "jars" / "flink-2").glob("*.jar"):
@@ -240,8 +246,8 @@ def staged(
     stage.watch.start()
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for test in _together(request):
-                stage.futures[test.__name__] = pool.submit(test, stage)
+            for test, given in _together(request):
+                stage.futures[_key(test, given)] = pool.submit(test, stage, **given)
             yield stage
             pool.shutdown(cancel_futures=True)
     finally:
@@ -254,8 +260,8 @@ def together(test: Test) -> Test:
     """A test whose only fixture is ``stage``: all such tests of a module run at once, and each awaits its own end."""
 
     @functools.wraps(test)
-    def awaited(stage: Stage) -> None:
-        stage.futures[test.__name__].result()
+    def awaited(stage: Stage, **given: object) -> None:
+        stage.futures[_key(test, given)].result()
 
     awaited.plays = test  # type: ignore[attr-defined]
     return awaited  # type: ignore[return-value]
@@ -266,7 +272,12 @@ def since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _together(request: pytest.FixtureRequest) -> list[Callable[[Stage], None]]:
-    """Those that are to be run, in their order."""
+def _key(test: Callable[..., None], given: Mapping[str, object]) -> str:
+    return f"{test.__name__}{sorted(given.items())}"
+
+
+def _together(request: pytest.FixtureRequest) -> list[tuple[Callable[..., None], dict[str, Any]]]:
+    """Those that are to be run, with their parameters, in their order."""
     mine = [item for item in request.session.items if getattr(item, "module", None) is request.node.obj]
-    return [item.obj.plays for item in mine if isinstance(item, pytest.Function) and hasattr(item.obj, "plays")]
+    found = [item for item in mine if isinstance(item, pytest.Function) and hasattr(item.obj, "plays")]
+    return [(item.obj.plays, item.callspec.params if hasattr(item, "callspec") else {}) for item in found]
