@@ -1,4 +1,4 @@
-"""Build the example JARs and the obs:// plugin, byte for byte the same every time.
+"""Build the JARs of the examples and of tests/corpus and the obs:// plugin, byte for byte the same every time.
 
     python examples/build.py --engines FOLDER [--check]
     python examples/build.py --flink 1.17=LIB --flink 2.3=LIB [--flink 1.20=LIB] [--check]
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -76,7 +76,31 @@ def jars() -> list[Jar]:
                     needs=("examples/jars/test.jar", "examples/jars/test1.jar") if folder == "user-data-reader" else (),
                 )
             )
-    return made
+    # `headrace faults` brings its job along, as it runs without this repository.
+    shipped = [jar for jar in made if jar.main_class == "headrace.examples.StatefulCounter"]
+    made += [replace(jar, target=jar.target.replace("examples/", "headrace/faults/", 1)) for jar in shipped]
+    return [*made, *corpus()]
+
+
+def corpus() -> list[Jar]:
+    """The JARs of the seeded-failure corpus: one job that breaks as it is told, and its library."""
+    sources = "tests/corpus/src"
+    parts, older = (
+        Jar(f"tests/corpus/jars/{name}.jar", (f"{sources}/{name}/headrace/corpus/parts/Part.java",))
+        for name in ("parts", "parts-old")
+    )
+    broken = [
+        Jar(
+            f"tests/corpus/jars/{line}/broken.jar",
+            (f"{sources}/shared/headrace/corpus/Broken.java", f"{sources}/shared/headrace/corpus/NoMain.java"),
+            flink=flink,
+            main_class="headrace.corpus.Broken",
+            sourcepath=(f"{sources}/shared", f"{sources}/{line}"),
+            needs=(parts.target,),
+        )
+        for line, flink in ENGINES.items()
+    ]
+    return [parts, older, *broken]
 
 
 def jdk_major(javac: str) -> str:
@@ -140,7 +164,7 @@ def build(jar: Jar, into: Path, javac: str, engines: Mapping[str, Sequence[Path]
 
 def main() -> int:
     """Build or check; 0 done, 1 something differs, 3 nothing to compile with."""
-    parser = argparse.ArgumentParser(description="Build the example JARs and the obs:// plugin.")
+    parser = argparse.ArgumentParser(description="Build the JARs of this repository.")
     store = os.environ.get("HEADRACE_ENGINE_STORE")
     parser.add_argument("--engines", type=Path, default=Path(store) if store else None, metavar="DIR")
     parser.add_argument("--flink", action="append", default=[], metavar="LINE=PATH")
