@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from headrace.flink.catalog import TESTED
 from headrace.flink.engines import EngineStore
 from tests.support.promises import figure, promise
 from tests.support.server import wait_until
@@ -22,7 +23,7 @@ ON: dict[str, Any] = {"restart_when_exception": True, "resume_checkpoint": True}
 def stage(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, engine_store: EngineStore
 ) -> Iterator[Stage]:
-    for flink in ("1.17.2", "2.3.0"):
+    for flink in TESTED:
         engine_store.install(flink)
     with staged(request, tmp_path_factory.mktemp("restore"), engine_store) as one:
         yield one
@@ -59,31 +60,16 @@ def goes_on_from(one: Playing, path: str) -> None:
     assert one.restored().rstrip("/") == path
 
 
-def another_and_none(stage: Stage, flink: str) -> None:
-    with stopped_with_two(stage, f"restore-{flink}", flink) as (one, earlier, newest):
+@pytest.mark.parametrize("flink", TESTED)
+@together
+@promise("Flink's own record of what it restored is compared with what was asked: another state, or none, is a failure")
+def test_another_state_or_none(stage: Stage, flink: str) -> None:
+    with stopped_with_two(stage, f"restore-{flink.replace('.', '-')}", flink) as (one, earlier, newest):
         is_caught(one, f"--restore {earlier}", newest, earlier)
         is_caught(one, "--restore none", newest, "without any state")
         assert one.detail()["savepoint_path"] == newest
         goes_on_from(one, newest)
         figure(f"Flink {flink}: caught both times, then restored as asked")
-
-
-@together
-@promise("Flink's own record of what it restored is compared with what was asked: another state, or none, is a failure")
-def test_another_state_or_none(stage: Stage) -> None:
-    another_and_none(stage, "1.20")
-
-
-@together
-@promise("The same on Flink 2.3")
-def test_another_state_or_none_on_flink_2(stage: Stage) -> None:
-    another_and_none(stage, "2.3")
-
-
-@together
-@promise("The same on Flink 1.17")
-def test_another_state_or_none_on_the_oldest(stage: Stage) -> None:
-    another_and_none(stage, "1.17")
 
 
 @together
