@@ -175,11 +175,10 @@ class LocalRuntime:
             if self._monotonic() - watched.silent_since > self._patience_s(layout):
                 sight = Sight.UNRESPONSIVE
                 savepoint = savepoints.find(request_no)  # it may be made, though nobody tells
-        lost = taskmanagers.lost(layout, self._home)
         return DeploymentView(
             sight,
-            None if evidence.unsettled(flink, lost) else flink,
-            lost_taskmanagers=lost,
+            flink,
+            lost_taskmanagers=taskmanagers.lost(layout, self._home),
             replaced=max(0, len(taskmanagers.numbers(layout)) - first_taskmanagers(layout)),
             silent_taskmanagers=silent,
             savepoint=savepoint,

@@ -34,6 +34,7 @@ class Case:
         before: what is done to its surroundings before it runs; ``during``: while it runs.
         status: what becomes of it (any of the words in it); REFUSED = it cannot even be created (or run) so.
         rule: the rule of the diagnosis, UNKNOWN, or "" where another part of Headrace speaks.
+        or_rule: another one that is right too, where what is seen is a matter of moments.
         says: what must be read besides.
         cure: the fields that are changed, as the suggestion tells; ``cure_args``: arguments; ``mend``: surroundings.
         healed: what becomes of it then.
@@ -48,11 +49,17 @@ class Case:
     during: Deed = nothing
     status: str = SUBMIT
     rule: str = ""
+    or_rule: str = ""
     says: tuple[str, ...] = ()
     cure: Mapping[str, Any] = field(default_factory=dict)
     cure_args: Mapping[str, object] = field(default_factory=dict)
     mend: Deed = nothing
     healed: str = FINISHED
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """Those that are right."""
+        return (self.rule, self.or_rule) if self.or_rule else (self.rule,)
 
     def fields(self, stage: Stage) -> dict[str, Any]:
         """Of the broken job."""
@@ -187,6 +194,7 @@ CODE: tuple[Case, ...] = (
         "strategy",
         {"amount": 2, "rate": 1},
         status=RUNNING,
+        rule="code fails",
         says=("no colour", "restart_when_exception"),
         cure_args=CORRECTED,
     ),
@@ -196,7 +204,8 @@ CODE: tuple[Case, ...] = (
         {"amount": 5},
         status=RUNNING,
         rule="exit in a task",
-        says=("exit code 5",),
+        or_rule="TaskManager ends",  # it takes seconds to end, and its JobManager ends meanwhile
+        says=("System.exit()",),
         cure_args=CORRECTED,
     ),
     Case("a crash of the JVM", "native", rule="crash of the JVM", says=("SIGSEGV",), cure_args=CORRECTED),
