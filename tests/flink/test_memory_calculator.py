@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from headrace.flink.engines import Engine, EngineStore
 pytestmark = pytest.mark.flink
 
 TM, JM = "taskmanager.memory.", "jobmanager.memory."
+QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""For a JVM that lives half a second."""
 TASKMANAGERS: list[tuple[int, dict[str, str]]] = [
     (1728, {}),
     (4096, {}),
@@ -39,7 +42,7 @@ def ask(engine: Engine, command: str, conf: Path, options: dict[str, str]) -> tu
     main = "org.apache.flink.runtime.util.bash.BashJavaUtils"
     given = [f"-D{name}={value}" for name, value in options.items()]
     asked = subprocess.run(
-        [engine.java, "-cp", class_path, main, command, "--configDir", conf, *given],
+        [engine.java, *QUICK, "-cp", class_path, main, command, "--configDir", conf, *given],
         capture_output=True,
         text=True,
         check=True,
@@ -55,24 +58,30 @@ def test_the_split_is_flinks_own(engine_store: EngineStore, tmp_path: Path, vers
     engine = engine_store.install(version)
     for name in ("flink-conf.yaml", "config.yaml"):
         (tmp_path / name).touch()
-    with engine_store.hold(engine):
-        for size, options in TASKMANAGERS:
-            task = memory.taskmanager(size, options, slots=3, cpu=2)
-            shape = {
-                TM + "process.size": f"{size}m",
-                "taskmanager.numberOfTaskSlots": "3",
-                "taskmanager.cpu.cores": "2",
-            }
-            expected = ask(engine, "GET_TM_RESOURCE_PARAMS", tmp_path, {**options, **shape})
-            assert list(task.jvm_args()) == expected[0], (size, options)
-            assert task.options().items() >= expected[1].items(), (size, options)
-            assert task.process == size << 20
-        for size, options in JOBMANAGERS:
-            job = memory.jobmanager(size, options)
-            shape = {JM + "process.size": f"{size}m"}
-            expected = ask(engine, "GET_JM_RESOURCE_PARAMS", tmp_path, {**options, **shape})
-            assert list(job.jvm_args()) == expected[0], (size, options)
-            assert job.options().items() >= expected[1].items(), (size, options)
+
+    def of_a_taskmanager(case: tuple[int, dict[str, str]]) -> None:
+        size, options = case
+        task = memory.taskmanager(size, options, slots=3, cpu=2)
+        shape = {
+            TM + "process.size": f"{size}m",
+            "taskmanager.numberOfTaskSlots": "3",
+            "taskmanager.cpu.cores": "2",
+        }
+        expected = ask(engine, "GET_TM_RESOURCE_PARAMS", tmp_path, {**options, **shape})
+        assert list(task.jvm_args()) == expected[0], (size, options)
+        assert task.options().items() >= expected[1].items(), (size, options)
+        assert task.process == size << 20
+
+    def of_a_jobmanager(case: tuple[int, dict[str, str]]) -> None:
+        size, options = case
+        job = memory.jobmanager(size, options)
+        expected = ask(engine, "GET_JM_RESOURCE_PARAMS", tmp_path, {**options, JM + "process.size": f"{size}m"})
+        assert list(job.jvm_args()) == expected[0], (size, options)
+        assert job.options().items() >= expected[1].items(), (size, options)
+
+    with engine_store.hold(engine), ThreadPoolExecutor(2) as pool:
+        list(pool.map(of_a_taskmanager, TASKMANAGERS))
+        list(pool.map(of_a_jobmanager, JOBMANAGERS))
 
 
 @pytest.mark.parametrize("version", catalog.TESTED)
