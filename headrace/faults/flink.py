@@ -36,6 +36,7 @@ ENVIRONMENT = {
     "HEADRACE_MEMORY_LIMIT_MB": "32768",
     "HEADRACE_UNRESPONSIVE_AFTER_SECONDS": "10",
     "HEADRACE_TASKMANAGER_SILENT_AFTER_SECONDS": "3",
+    "HEADRACE_SIGNATURE_SKEW_SECONDS": "86400",  # only the server's clock jumps, not that of its client
 }
 """The deadlines are short, so that what is frozen is given up within the minute that a fault may take."""
 DOES = {**flink_jobs.DOES, **flink_headrace.DOES}
