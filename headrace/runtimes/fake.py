@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -56,6 +57,16 @@ class FakeRuntime:
         self._weather = CALM
         self._refused_preparation = Preparation()
         self._lock = threading.RLock()
+
+    def copy(self) -> FakeRuntime:
+        """Another world, as this one is now."""
+        with self._lock:
+            other = FakeRuntime(self.lag)
+            other.log = list(self.log)
+            other._deployments, other._states = deepcopy((self._deployments, self._states))
+            other._faults, other._unreachable = deque(self._faults), set(self._unreachable)
+            other._weather, other._refused_preparation = self._weather, self._refused_preparation
+            return other
 
     # -- faults to order: calls -----------------------------------------------------------------------------------
 
