@@ -16,6 +16,7 @@ import pytest
 from headrace.cli.client import ApiError
 from headrace.faults.flink_headrace import HOURS_MS, change_boot, limit_files
 from headrace.flink.engines import EngineStore
+from headrace.runtimes import files
 from headrace.runtimes.processes import Life
 from tests.support.promises import figure, promise
 from tests.support.seamed import BUSY_TIMEOUT_MS
@@ -25,7 +26,8 @@ from tests.support.stage import Playing, Stage, since_boot, staged, together
 pytestmark = pytest.mark.flink
 
 UNRESPONSIVE_S = 8.0
-SILENT_S = 3.0
+SILENT_S = 8.0
+"""More than a JVM takes to end that has called System.exit, which Flink's own hooks hold up for 5 s."""
 HEARTBEAT_S = 5.0
 """When Flink gives up a TaskManager that is frozen."""
 OPTIONS = f"heartbeat.timeout={HEARTBEAT_S * 1000:.0f}\nexecution.checkpointing.tolerable-failed-checkpoints=20"
@@ -39,6 +41,7 @@ def stage(
     environment = {
         "HEADRACE_UNRESPONSIVE_AFTER_SECONDS": str(UNRESPONSIVE_S),
         "HEADRACE_TASKMANAGER_SILENT_AFTER_SECONDS": str(SILENT_S),
+        "HEADRACE_SIGNATURE_SKEW_SECONDS": str(2 * HOURS_MS // 1000),  # its clock jumps, the clients' does not
     }
     with staged(request, tmp_path_factory.mktemp("parts"), engine_store, environment) as one:
         yield one
@@ -144,12 +147,11 @@ def test_exit_of_main_while_its_job_runs(stage: Stage) -> None:
 def replaced(one: Playing, struck: float, code: int) -> None:
     """Its TaskManager has ended like that; another one is there, and the deployment is still the first."""
     goes_on_exactly(one, 1, struck)
-    first, second = one.kept("taskmanager-1"), one.kept("taskmanager-2")
+    first = one.kept("taskmanager-1")
     assert first.code == code
-    assert second.life is Life.RUNS
+    assert one.kept("taskmanager-2").life is Life.RUNS
     assert first.ended_at is not None
-    assert second.started_at is not None
-    gap = second.started_at - first.ended_at
+    gap = files.read(one.folder() / "taskmanager-2" / "process.json")["at"] - first.ended_at
     assert gap < HEARTBEAT_S - 1
     figure(f"the next one was started {gap:.1f} s after its end")
     assert one.detail()["restart_times"] == 1
@@ -269,20 +271,26 @@ def test_a_database_that_is_gone(stage: Stage, witness: Playing) -> None:
 
 @promise("The hour of restarts does not go by the wall clock", seam="Seams.now_ms of headrace.main")
 def test_a_clock_that_jumps(stage: Stage, witness: Playing) -> None:
-    clock = stage.server.orders / "clock"
     with stage.counter("clock", resume_max_num=1) as one:
         one.strike("jobmanager")
         wait_until("attempt 2 runs", runs_again(one, 2))
-        clock.write_text(str(HOURS_MS))
+        set_clock(stage, HOURS_MS)
         one.grows(1)
         one.strike("jobmanager")
         ended = one.until("job_running_exception")
-        assert "1 of 1 within an hour" in ended["status_desc"]
-        clock.write_text(str(-HOURS_MS))
+        set_clock(stage, -HOURS_MS)
         goes_on_exactly(witness, witness.attempt)
         one.run()
         one.until("job_running")
-        clock.unlink()
+        set_clock(stage, 0)
+    assert "1 of 1 within an hour" in ended["status_desc"]
+
+
+def set_clock(stage: Stage, ms: int) -> None:
+    """The server's wall clock, so far from the true one."""
+    new = stage.server.orders / "clock.new"
+    new.write_text(str(ms))
+    new.rename(stage.server.orders / "clock")
 
 
 @promise("What was counted of the hour survives a SIGKILL of Headrace")
