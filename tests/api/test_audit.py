@@ -111,7 +111,7 @@ def test_an_address_is_believed_of_a_proxy_only(stand: Stand, public_url: str | 
     settings = stand.services.settings.model_copy(update={"public_url": public_url})
     with serving(create_app(replace(stand.services, settings=settings))) as url:
         headers = {"X-Auth-Token": "token of AK", "X-Forwarded-For": "203.0.113.9"}
-        answer = urllib3.request("PUT", f"{url}/headrace/v1/{PROJECT}/buckets/new", headers=headers)
+        answer = urllib3.request("PUT", f"{url}/headrace/v1/{PROJECT}/buckets/new", headers=headers, timeout=60)
     assert answer.status == 201
     found = stand.ok("GET", "/headrace/v1/{p}/audit?resource_id=new")["traces"]
     assert [line["source_ip"] for line in found] == [told]

@@ -60,7 +60,7 @@ def token_of(url: str, user: str, project: str) -> str:
     fields = {"name": user, "password": PASSWORD, "domain": {"name": "Default"}}
     identity = {"methods": ["password"], "password": {"user": fields}}
     body = {"auth": {"identity": identity, "scope": {"project": {"name": project}}}}
-    answer = urllib3.request("POST", f"{url}/v3/auth/tokens", json=body)
+    answer = urllib3.request("POST", f"{url}/v3/auth/tokens", json=body, timeout=60)
     assert answer.status == 201
     return str(answer.headers["X-Subject-Token"])
 
@@ -72,6 +72,7 @@ def temporary(url: str, token: str, seconds: int = 900) -> Any:
         f"{url}/v3.0/OS-CREDENTIAL/securitytokens",
         json={"auth": {"identity": identity}},
         headers={"X-Auth-Token": token},
+        timeout=60,
     )
     assert answer.status == 201, answer.data
     return answer.json()["credential"]

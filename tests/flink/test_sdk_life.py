@@ -59,7 +59,7 @@ class Served:
         identity = {"methods": ["password"], "password": {"user": user}}
         scope = {"project": {"name": REGION, "domain": {"name": "Default"}}}
         answer = urllib3.request(
-            "POST", f"{self.url}/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}
+            "POST", f"{self.url}/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}}, timeout=60
         )
         assert answer.status == 201, answer.data
         return answer.headers["X-Subject-Token"]
