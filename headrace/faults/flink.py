@@ -119,7 +119,7 @@ class FlinkWorld:
 
     def pause(self, seconds: float) -> None:
         """See World."""
-        time.sleep(min(seconds, LOOK_S))
+        time.sleep(max(0.0, min(seconds, LOOK_S)))
 
     def look(self) -> None:
         """See World."""
