@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST := $(BIN)/python -m pytest --durations=20
 WORKERS ?= 2
 
-.PHONY: setup demo test reliability check fuzz bench serve lock clean
+.PHONY: setup demo test reliability check fuzz faults bench serve lock clean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/run.done  ## install Headrace into .venv
@@ -40,6 +40,9 @@ check: $(VENV)/dev.done  ## lint, format, types, layers
 
 fuzz: $(VENV)/dev.done  ## Schemathesis over the OpenAPI document: 10,000 requests and more; FUZZ="--seed 1" repeats a run
 	$(BIN)/python -W error -m tests.support.fuzz $(FUZZ)
+
+faults: setup  ## 60 faults on real Flink, and every record counted; FAULTS="--seed 1" repeats a run
+	$(BIN)/headrace faults --faults 60 --minutes 30 $(FAULTS)
 
 bench: $(VENV)/dev.done  ## submit -> all tasks RUNNING, beside stock Flink
 	$(BIN)/python bench/start.py
