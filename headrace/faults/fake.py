@@ -148,6 +148,7 @@ class FakeWorld:
         self.sinks = [Sink() for _ in range(JOBS)]
         self.headrace: Headrace | None = None
         self.paused = False
+        self.samples = 0
         self.ids: list[int] = []
         self._now_s = 0.0
         self._due: list[int] = []
@@ -297,6 +298,7 @@ class FakeWorld:
 
     def look(self) -> None:
         """See World."""
+        self.samples += 1
         alive: dict[int, list[str]] = {}
         for name in self.runtime.live():
             alive.setdefault(int(name.split("-")[1]), []).append(name)

@@ -116,7 +116,7 @@ class Suite:
             recoveries = go_through(world, self._asked.plan(world.targets), self._told)
         finally:
             world.stop()
-        return Figures(self._asked.seed, FAKE, time.monotonic() - began, world.records(), 0, recoveries)
+        return Figures(self._asked.seed, FAKE, time.monotonic() - began, world.records(), world.samples, recoveries)
 
     def _told(self, recovery: Recovery) -> None:
         target = SHAPES[recovery.target].name
@@ -128,7 +128,7 @@ class Suite:
     def _tell(self, figures: Figures) -> None:
         table = Table("Fault", "Times", "Median", "Longest", box=None, pad_edge=False)
         for kind, found in figures.by_kind().items():
-            table.add_row(kind, str(found["faults"]), f"{found['median_s']:.1f} s", f"{found['max_s']:.1f} s")
+            table.add_row(kind, f"{found['faults']:.0f}", f"{found['median_s']:.1f} s", f"{found['max_s']:.1f} s")
         self._console.print(table)
         written = figures.write(self._figures)
         if written is not None:
