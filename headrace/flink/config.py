@@ -177,11 +177,15 @@ def _defaults(plan: DeploymentPlan, places: Places) -> dict[str, str]:
         "cluster.registration.refused-registration-delay": "1000",
         # Flink's own 10 s would show counts that are up to 10 s old.
         "metrics.fetcher.update-interval": "1000",
-        # A TaskManager that was killed is noticed after two heartbeats, a frozen one after the timeout.
-        "heartbeat.interval": "1000",
+        # A TaskManager that was killed is noticed after two heartbeats, a frozen one after the timeout. Two are less
+        # than the second until Flink's first restart: else that fails too, on the slots of the dead, and counts.
+        "heartbeat.interval": "300",
         "heartbeat.timeout": "15000",
         # All TaskManagers start with the job: slots that are not there after a minute never come.
         "slot.request.timeout": "60000",
+        # Else a JobManager older than a minute would not wait for the TaskManager that Headrace starts in place of a
+        # lost one, but restart the job, and fail, again and again until it is there. Akka knows no more than 248 days.
+        "resourcemanager.standalone.start-up-time": "17280000000",
     }
     if plan.shape.taskmanager_memory_mb < SMALL_TASKMANAGER_MB:
         # The default of 64 MB starves a batch job's reads where direct memory is scarce: its task hangs.

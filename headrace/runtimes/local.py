@@ -79,6 +79,8 @@ class _Watched:
     jobs: JobWatch
     hearing: Hearing
     silent_since: float | None = None
+    given_up: bool = False
+    """It was told to be UNRESPONSIVE, and so is being ended: asking it again would only take time."""
 
 
 class LocalRuntime:
@@ -160,7 +162,10 @@ class LocalRuntime:
         silent: tuple[int, ...] = ()
         savepoints = self._savepoints(layout)
         savepoint = savepoints.recorded(request_no)
-        sight = Sight.LIVE
+        log = str((layout.log / "jobmanager.log").relative_to(self._home))
+        if watched.given_up:
+            return DeploymentView(Sight.UNRESPONSIVE, savepoint=savepoints.find(request_no), log=log)
+        asked_at, sight = self._monotonic(), Sight.LIVE
         try:
             flink = watched.jobs.look()
             self._states(layout).hear(watched.jobs.seen)
@@ -171,9 +176,9 @@ class LocalRuntime:
             watched.silent_since = None
         except FlinkSilent:
             if watched.silent_since is None:
-                watched.silent_since = self._monotonic()
+                watched.silent_since = asked_at
             if self._monotonic() - watched.silent_since > self._patience_s(layout):
-                sight = Sight.UNRESPONSIVE
+                sight, watched.given_up = Sight.UNRESPONSIVE, True
                 savepoint = savepoints.find(request_no)  # it may be made, though nobody tells
         return DeploymentView(
             sight,
@@ -182,7 +187,7 @@ class LocalRuntime:
             replaced=max(0, len(taskmanagers.numbers(layout)) - first_taskmanagers(layout)),
             silent_taskmanagers=silent,
             savepoint=savepoint,
-            log=str((layout.log / "jobmanager.log").relative_to(self._home)),
+            log=log,
         )
 
     def _patience_s(self, layout: Layout) -> float:

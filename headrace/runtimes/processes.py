@@ -166,13 +166,17 @@ def _command(pid: int) -> list[str]:
 
 
 def end(kept: Kept, *, force: bool) -> bool:
-    """Asks the process and everything of its session to end (``force``: SIGKILL); True if nothing of it lives."""
+    """Asks the process and everything of its session to end (``force``, or frozen: SIGKILL); True if nothing of it
+    lives.
+    """
     if kept.identity is None or kept.identity.boot_id != boot_id():
         return True
     signal_no = signal.SIGKILL if force else signal.SIGTERM
     members = _session(kept.identity)
     for pid, start_time in members:
-        _signal(pid, start_time, signal_no)
+        stat = _stat(pid)
+        frozen = stat is not None and stat.state in "Tt"  # stopped by a signal, it could not obey
+        _signal(pid, start_time, signal.SIGKILL if frozen else signal_no)
     keeper_works = kept.keeper is not None and kept.keeper.lives()  # it writes the exit code, then it ends by itself
     return not members and not keeper_works
 
