@@ -23,11 +23,12 @@ final class OwnWill {
         List<String> wanted = arguments.all("restore");
         boolean now = wanted.size() < 2 || new File(wanted.get(1)).exists();
         String restore = now ? arguments.get("restore", "") : "";
+        Configuration inside = (Configuration) env.getConfiguration(); // 1.17 hears of these keys in no other way
         for (String key : RESTORE) {
             if (restore.equals("none")) {
-                ((Configuration) env.getConfiguration()).removeKey(key);
+                inside.removeKey(key);
             } else if (!restore.isEmpty()) {
-                options.put(key, restore);
+                inside.setString(key, restore);
             }
         }
         env.configure(Configuration.fromMap(options), OwnWill.class.getClassLoader());
