@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
-from starlette.routing import Match
 
 from headrace.api.app import ROUTERS, describe
 from headrace.api.errors import IDENTITY
@@ -39,13 +39,18 @@ def _pointer(*parts: str) -> str:
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+@cache
+def _paths() -> list[tuple[str, re.Pattern[str], str]]:
+    """(method, pattern of paths, path of the document) of all routes, in the order in which they are tried."""
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    return [(method, route.path_regex, route.path_format) for route in routes for method in route.methods or ()]
+
+
 def template(method: str, path: str) -> str | None:
     """The path of the document that a path belongs to; None if it has no such route."""
-    scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
-    for router in ROUTERS:
-        for route in router.routes:
-            if route.matches(scope)[0] is Match.FULL:
-                return str(getattr(route, "path_format", "")) or None
+    for of_method, pattern, found in _paths():
+        if of_method == method and pattern.match(path):
+            return found
     return None
 
 

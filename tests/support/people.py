@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Callable
 from functools import cache
 
+from argon2 import PasswordHasher
+
 from headrace.identity.accounts import Accounts
 from headrace.identity.directory import Directory, token_hash
 from headrace.identity.founding import Identity
@@ -31,10 +33,17 @@ FAR = 4_000_000_000_000
 VAULT = Vault(b"k" * 32)
 
 
+class QuickPasswords(Passwords):
+    """Hashes with the least work. A hash tells what it takes to verify it, so signing in is quick too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
 @cache
 def password_hash() -> str:
-    """Made once: it takes as long as it should."""
-    return Passwords().hash(PASSWORD)
+    return QuickPasswords().hash(PASSWORD)
 
 
 def seed(database: Database, *projects: str) -> None:
@@ -57,7 +66,7 @@ def seed(database: Database, *projects: str) -> None:
 def identity_of(database: Database, now_ms: Callable[[], int]) -> Identity:
     """All that knows these people."""
     users, keys = IdentityStore(database), KeyStore(database)
-    return Identity(users, keys, VAULT, Directory(users, keys, VAULT, now_ms), Passwords())
+    return Identity(users, keys, VAULT, Directory(users, keys, VAULT, now_ms), QuickPasswords())
 
 
 def accounts_of(database: Database, settings: Settings, now_ms: Callable[[], int]) -> Accounts:
