@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -197,9 +198,43 @@ RUNTIMES: dict[str, tuple[Factory, tuple[pytest.MarkDecorator, ...]]] = {
     "local": (local, (pytest.mark.flink,)),
 }
 """Id -> (factory, marks)."""
+NUMBERS = itertools.count(10, 10)
 
 
-@pytest.fixture(params=[pytest.param(factory, id=name, marks=marks) for name, (factory, marks) in RUNTIMES.items()])
+PARAMS = [pytest.param(factory, id=name, marks=marks) for name, (factory, marks) in RUNTIMES.items()]
+
+
+@pytest.fixture(params=PARAMS)
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     with cast("Factory", request.param)(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="class", params=PARAMS)
+def running_case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    with cast("Factory", request.param)(tmp_path_factory.mktemp("running")) as made:
+        made.running("job-1-1")
+        yield made
+
+
+@pytest.fixture
+def live(running_case: Case, number: int) -> Case:
+    """One in which ``job-1-1`` runs, and goes on to; with a folder for savepoints of this test."""
+    running_case.reach("job-1-1", lambda view: view.flink is not None and view.flink.tasks_running)
+    return replace(running_case, savepoint_dir=f"{running_case.savepoint_dir}-{number}")
+
+
+@pytest.fixture
+def number() -> int:
+    """Of this test's first request; the next nine are its own too."""
+    return next(NUMBERS)
+
+
+@pytest.fixture(scope="class", params=PARAMS)
+def gone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    """One in which ``job-1-1`` has run, and was removed."""
+    with cast("Factory", request.param)(tmp_path_factory.mktemp("gone")) as made:
+        made.running("job-1-1")
+        made.runtime.remove("job-1-1")
+        made.removed("job-1-1")
         yield made
