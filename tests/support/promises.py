@@ -13,6 +13,7 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,9 +97,10 @@ def _recorded(result: Result) -> Iterator[None]:
 
 def _named(test: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     path = Path(inspect.getfile(test)).relative_to(REPOSITORY)
-    current = os.environ.get("PYTEST_CURRENT_TEST", "").removesuffix(" (call)")
-    if current.startswith(f"{path}::{test.__name__}["):
-        return current
+    current = os.environ.get("PYTEST_CURRENT_TEST", "")
+    alone = threading.current_thread() is threading.main_thread()  # else it is the name of a test that is awaited
+    if alone and current.startswith(f"{path}::{test.__name__}["):
+        return current.removesuffix(" (call)")
     given = inspect.signature(test).bind(*args, **kwargs).arguments
     values = "-".join(value for value in given.values() if isinstance(value, str))
     return f"{path}::{test.__name__}" + (f"[{values}]" if values else "")

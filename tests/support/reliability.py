@@ -35,7 +35,7 @@ def promised(folder: Path = REPOSITORY / "tests") -> list[Promised]:
 def chapter(file: str) -> tuple[str, str]:
     """(heading, sentence) of the tests in a file: their docstring, parted at its first colon."""
     text = ast.get_docstring(ast.parse((REPOSITORY / file).read_text("utf-8"))) or file
-    heading, _, rest = text.split("\n\n")[0].replace("\n", " ").partition(": ")
+    heading, _, rest = text.split("\n\n")[0].replace("\n", " ").replace("``", "`").partition(": ")
     return heading.rstrip("."), rest[:1].upper() + rest[1:]
 
 
@@ -58,16 +58,24 @@ def write_page(folder: Path) -> int:
 
 
 def _of_file(path: Path) -> Iterator[Promised]:
-    for node in ast.parse(path.read_text("utf-8")).body:
-        for call in getattr(node, "decorator_list", ()):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "promise":
-                seam = next((keyword.value for keyword in call.keywords if keyword.arg == "seam"), None)
-                yield Promised(
-                    ast.literal_eval(call.args[0]).rstrip("."),
-                    str(path.relative_to(REPOSITORY)),
-                    node.name,  # type: ignore[attr-defined]
-                    ast.literal_eval(seam) if seam else "",
-                )
+    body = ast.parse(path.read_text("utf-8")).body
+    named = {
+        target.id: node.value
+        for node in body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+    def text(value: ast.expr) -> str:
+        return str(ast.literal_eval(named[value.id] if isinstance(value, ast.Name) else value))
+
+    for node in body:
+        for call in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "promise":
+                seams = [text(keyword.value) for keyword in call.keywords if keyword.arg == "seam"]
+                file = str(path.relative_to(REPOSITORY))
+                yield Promised(text(call.args[0]).rstrip("."), file, node.name, "".join(seams))
 
 
 def _promises(by_test: Mapping[str, Sequence[dict[str, Any]]]) -> Iterator[str]:
@@ -75,7 +83,7 @@ def _promises(by_test: Mapping[str, Sequence[dict[str, Any]]]) -> Iterator[str]:
     for one in promised():
         if one.file != last:
             heading, sentence = chapter(one.file)
-            yield f"\n## {heading}\n\n{sentence} `{one.file}`\n\n{HEAD}"
+            yield f"\n## {heading}\n\n" + f"{sentence} `{one.file}`".lstrip() + f"\n\n{HEAD}"
             last = one.file
         results = by_test.get(f"{one.file}::{one.test}", [])
         seam = f" *Seam: {one.seam}.*" if one.seam else ""
