@@ -70,8 +70,8 @@ def _of_file(path: Path) -> Iterator[Promised]:
     def text(value: ast.expr) -> str:
         return str(ast.literal_eval(named[value.id] if isinstance(value, ast.Name) else value))
 
-    for node in body:
-        for call in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+    for node in (each for each in body if isinstance(each, ast.FunctionDef)):
+        for call in node.decorator_list:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "promise":
                 seams = [text(keyword.value) for keyword in call.keywords if keyword.arg == "seam"]
                 file = str(path.relative_to(REPOSITORY))
