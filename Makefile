@@ -18,11 +18,11 @@ demo: setup  ## a real Flink job: created, run, counted, stopped with a savepoin
 serve: setup  ## the API on http://127.0.0.1:7373
 	$(BIN)/headrace serve
 
-# Real Flink takes a machine's cores and memory: those tests run one after another, when the others are done.
+# Tests on real Flink mostly wait for JVMs: WORKERS of their modules run at a time, when the others are done.
 test: $(VENV)/dev.done  ## all tests: those without Flink on WORKERS cores, then those on real Flink
 	@trap 'exit 130' INT; quick=passed; flink=passed; \
 	$(PYTEST) -m 'not flink' -n $(WORKERS) --dist worksteal || quick=FAILED; \
-	$(PYTEST) -m flink || flink=FAILED; \
+	$(PYTEST) -m flink -n $(WORKERS) --dist loadfile || flink=FAILED; \
 	echo "without Flink: $$quick; on real Flink: $$flink"; \
 	test $$quick$$flink = passedpassed
 
