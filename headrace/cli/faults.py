@@ -33,6 +33,9 @@ def faults(  # noqa: PLR0913, PLR0917 - the options of a command
     flink: Annotated[str, typer.Option(help="Flink version of the jobs.")] = "1.20",
     figures: Annotated[Path | None, typer.Option(help="Folder for the figures, as JSON.")] = None,
     *,
+    crash_points: Annotated[
+        bool, typer.Option("--crash-points", help="On fake: first end Headrace at each of its steps, one by one.")
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="List the kinds of faults, and break nothing.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the home with all logs.")] = False,
 ) -> None:
@@ -48,6 +51,8 @@ def faults(  # noqa: PLR0913, PLR0917 - the options of a command
         chosen = tuple(named(name) for name in scenario) if scenario else KINDS
     except LookupError as error:
         raise typer.BadParameter(str(error), param_hint="--scenario") from error
+    if crash_points and runtime is not Place.FAKE:
+        raise typer.BadParameter("needs --runtime fake", param_hint="--crash-points")
     from headrace.faults.suite import Asked, Suite  # noqa: PLC0415 - the other commands start without it
 
     asked = Asked(
@@ -57,6 +62,7 @@ def faults(  # noqa: PLR0913, PLR0917 - the options of a command
         minutes,
         chosen,
         flink,
+        crash_points,
     )
     Suite(console, asked, figures, keep=keep).run()
 

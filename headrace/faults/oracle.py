@@ -47,6 +47,7 @@ class Promise(StrEnum):
     LEDGER = "no CU stays held by a job at rest"
     RESTARTS = "restart_times is what the journal tells"
     HISTORY = "the history skips nothing"
+    STEPS = "wherever Headrace is killed, all ends as it would have"
     SERVES = "Headrace itself does not end"
 
 

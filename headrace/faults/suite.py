@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from headrace.cli.client import ApiError
+from headrace.faults import crash_points
 from headrace.faults.fake import FakeWorld
 from headrace.faults.figures import Figures
 from headrace.faults.flink import FlinkWorld
 from headrace.faults.kinds import KINDS, Kind
-from headrace.faults.oracle import PromiseBroken
+from headrace.faults.oracle import Promise, PromiseBroken
 from headrace.faults.plan import Round, rounds
 from headrace.faults.run import Recovery, go_through
 from headrace.faults.subject import Shape
@@ -40,6 +43,7 @@ class Asked:
     minutes: float | None
     kinds: Sequence[Kind]
     flink: str
+    crash_points: bool = False
 
     @property
     def repeated(self) -> str:
@@ -57,6 +61,7 @@ class Asked:
         words += [] if self.minutes is None else ["--minutes", f"{self.minutes:g}"]
         words += [] if self.kinds == KINDS else [word for kind in self.kinds for word in ("--scenario", kind.name)]
         words += ["--flink", self.flink] if self.runtime == FLINK else []
+        words += ["--crash-points"] if self.crash_points else []
         return shlex.join(words)
 
     def plan(self, targets: int) -> Iterator[Round]:
@@ -85,6 +90,7 @@ class Suite:
         self._console.print(f"To repeat it: {asked.repeated}")
         folder = Path(tempfile.mkdtemp(prefix="headrace-faults-"))
         began, keep = time.monotonic(), self._keep
+        signal.signal(signal.SIGTERM, _leave)
         try:
             figures = self._flink(folder, began) if asked.runtime == FLINK else self._fake(folder, began)
         except (PromiseBroken, ApiError, OSError, subprocess.SubprocessError) as broken:
@@ -111,12 +117,21 @@ class Suite:
         return Figures(self._asked.seed, where, seconds, world.records(), world.watch.samples, recoveries)
 
     def _fake(self, folder: Path, began: float) -> Figures:
+        if self._asked.crash_points:
+            self._crash_points()
         world = FakeWorld(folder)
         try:
             recoveries = go_through(world, self._asked.plan(world.targets), self._told)
         finally:
             world.stop()
         return Figures(self._asked.seed, FAKE, time.monotonic() - began, world.records(), world.samples, recoveries)
+
+    def _crash_points(self) -> None:
+        """Raises PromiseBroken."""
+        report = crash_points.run(self._asked.seed, self._console.print)
+        if report.broken:
+            raise PromiseBroken(Promise.STEPS, "\n".join(report.broken))
+        report.write(self._figures)
 
     def _told(self, recovery: Recovery) -> None:
         target = SHAPES[recovery.target].name
@@ -137,3 +152,8 @@ class Suite:
             f"[bold green]All promises hold[/]: {len(figures.recoveries)} faults in {figures.seconds:.0f} s, "
             f"{figures.records} records, each exactly once; no process is left."
         )
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """SIGTERM, as Ctrl-C: what was started is ended first."""
+    raise SystemExit(128 + number)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from headrace.cli.app import app
 from headrace.control.reconciler import Reconciler
 from headrace.domain.job import Phase
 from headrace.domain.observation import StateView
-from headrace.faults import fake, flink_headrace, flink_jobs
+from headrace.faults import crash_points, fake, flink_headrace, flink_jobs
+from headrace.faults.crash_stories import STORIES
 from headrace.faults.effects import Effect
 from headrace.faults.fake import FakeWorld
 from headrace.faults.fake_kinds import DOES as FAKE_DOES
@@ -306,6 +308,18 @@ def test_the_command_tells_each_fault_and_how_to_repeat_it(tmp_path: Path) -> No
     ]
 
 
+def test_the_command_ends_headrace_at_each_of_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--runtime", "fake", "--seed", "5", "--faults", "0", "--crash-points"]
+    report = crash_points.run(5, lambda _: None, STORIES[:1])
+    monkeypatch.setattr(crash_points, "run", lambda seed, told: report)
+    assert headrace(*words)[0] == 0
+    monkeypatch.setattr(crash_points, "run", lambda seed, told: replace(report, broken=("create, killed at 3: …",)))
+    code, said = headrace(*words)
+    assert code == 1
+    assert f"{Promise.STEPS}: create, killed at 3: …" in said
+    assert said.rstrip().splitlines()[-2].endswith("--crash-points")
+
+
 def test_the_command_fails_with_the_promise_and_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeRuntime, "replace_taskmanagers", lambda self, plan, total: None)
     monkeypatch.setattr(fake, "LIMIT_S", 30.0)
@@ -321,6 +335,7 @@ def test_the_command_lists_kinds_and_refuses_unknown_ones() -> None:
     assert code == 0
     for kind in KINDS:
         assert kind.name in said
+    assert headrace("--crash-points", "--faults", "0")[0] == 2, "only the runtime in memory has them"
     code, said = headrace("--scenario", "an-earthquake")
     assert code == 2
     assert "an-earthquake" in said
