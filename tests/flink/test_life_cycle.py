@@ -59,7 +59,7 @@ class Watcher:
 @pytest.mark.parametrize("flink", TESTED)
 @together
 def test_created_run_counted_stopped_resumed_deleted(stage: Stage, flink: str) -> None:
-    name = f"counter-{flink}"
+    name = f"counter-{flink.replace('.', '-')}"
     args = f"--rate 50 --output obs://{BUCKET}/{name}"
     with stage.job(name, args, flink=flink, jar="statefulCounter.jar") as one:
         jobs, job_id = one.jobs, one.job_id
@@ -101,7 +101,7 @@ def test_created_run_counted_stopped_resumed_deleted(stage: Stage, flink: str) -
 @pytest.mark.parametrize("flink", TESTED)
 @together
 def test_a_bounded_job_finishes_with_the_right_answer(stage: Stage, flink: str) -> None:
-    name = f"words-{flink}"
+    name = f"words-{flink.replace('.', '-')}"
     args = f"--input obs://{BUCKET}/declaration.txt --output obs://{BUCKET}/{name}"
     with stage.job(name, args, flink=flink, jar="wordCount.jar", **PLAIN) as one:
         one.run()
