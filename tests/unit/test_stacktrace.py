@@ -31,6 +31,7 @@ CAUSES = (
 AT = "headrace.examples.FailOnDemand.map(FailOnDemand.java:9)"
 
 STARTED = "2026-11-22 13:00:00,000 INFO  org.apache.flink.runtime.Foo [] -     -XX:+ExitOnOutOfMemoryError\n"
+ASKED_TOO_EARLY = "2026-11-22 13:00:02,000 ERROR org.apache.flink.runtime.rest.handler.job.JobDetailsHandler [] - Unhandled exception.\n"
 ERROR = "2026-11-22 13:00:01,000 ERROR org.apache.flink.runtime.Foo [] - Fatal error occurred.\n"
 MODULES = "WARNING: Unknown module: jdk.compiler specified to --add-exports\n"
 CRASH = """\
@@ -90,6 +91,7 @@ def test_what_is_no_trace_is_shown_as_it_is() -> None:
         (STARTED, ""),  # an option of the JVM is no error
         (STARTED + ERROR + TRACE, "java.util.NoSuchElementException: None.get"),
         (ERROR + TRACE + STARTED + ERROR, "Fatal error occurred."),  # the last one
+        (ERROR + TRACE + STARTED + ASKED_TOO_EARLY, "java.util.NoSuchElementException: None.get"),
         (ERROR + STARTED + TRACE, "Fatal error occurred."),  # the trace is of what is no error
         (ERROR, "Fatal error occurred."),
         (
