@@ -32,7 +32,6 @@ MEMORY: tuple[Rule, ...] = (
         "Raise jobmanager.memory.jvm-metaspace.size in runtime_config.",
         r"java\.lang\.OutOfMemoryError: Metaspace",
         by=Speaker.JOBMANAGER,
-        heals=False,
     ),
     Rule(
         "metaspace of a TaskManager",
@@ -70,7 +69,6 @@ MEMORY: tuple[Rule, ...] = (
         "A thread ran out of stack",
         "Give threads a larger one: -Xss16m in env.java.opts.all of runtime_config; or call less deeply.",
         r"^java\.lang\.StackOverflowError",
-        heals=False,
     ),
     Rule(
         "network buffers",

@@ -111,7 +111,6 @@ PROCESSES: tuple[Rule, ...] = (
         "main() ended the JobManager with {ended} before Flink finished the job: it has called System.exit()",
         "Take that call out of main(), or correct entrypoint_args if it ends because of them.",
         when=lambda evidence: _dead(evidence) and _exited(evidence),
-        heals=False,
     ),
 )
 

@@ -211,6 +211,10 @@ def write_figures(found: list[Outcome], right: list[str]) -> None:
     """For docs/reliability.md."""
     folder = os.environ.get("HEADRACE_FIGURES")
     if folder:
-        rows = [{**asdict(outcome), "right": outcome.name in right} for outcome in found]
+        spoken = {case.name: "refused" if case.status == REFUSED else "in its own words" for case in CASES}
+        rows = [
+            {**asdict(outcome), "rule": outcome.rule or spoken[outcome.name], "right": outcome.name in right}
+            for outcome in found
+        ]
         figures = {"failures": len(found), "right": len(right), "cases": rows}
         Path(folder, "corpus.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
