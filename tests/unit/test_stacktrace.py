@@ -31,7 +31,7 @@ CAUSES = (
 AT = "headrace.examples.FailOnDemand.map(FailOnDemand.java:9)"
 
 STARTED = "2026-11-22 13:00:00,000 INFO  org.apache.flink.runtime.Foo [] -     -XX:+ExitOnOutOfMemoryError\n"
-ASKED_TOO_EARLY = "2026-11-22 13:00:02,000 ERROR org.apache.flink.runtime.rest.handler.job.JobHandler [] - Unhandled exception.\n"
+ASKED_TOO_EARLY = "2026-11-22 13:00:02,000 ERROR org.apache.flink.runtime.rest.handler.Foo [] - Unhandled exception.\n"
 ERROR = "2026-11-22 13:00:01,000 ERROR org.apache.flink.runtime.Foo [] - Fatal error occurred.\n"
 MODULES = "WARNING: Unknown module: jdk.compiler specified to --add-exports\n"
 CRASH = """\
