@@ -119,7 +119,7 @@ def test_what_happened_while_headrace_was_down_is_told_rightly(server: ServerUnd
     wait_until("both have ended", lambda: other.exists() and (jobmanager / "exit.json").exists())
     again = Jobs(server.start())
     assert "SIGKILL" in again.until(killed, "job_running_exception")["status_desc"]
-    assert "Flink: " in again.until(failed, "job_running_exception")["status_desc"]
+    assert "Failed on demand because of" in again.until(failed, "job_running_exception")["status_desc"]
 
 
 @promise("A job that finished while Headrace was down is job_finish, by its exit code and Flink's archive")
