@@ -38,11 +38,11 @@ JOBS = (
 QUEUES = {"wide": 4000, "narrow": 2000}
 OFF: dict[str, Any] = {"restart_when_exception": False, "resume_checkpoint": True}
 RULES: tuple[dict[str, Any], ...] = (
-    OFF,
+    *(OFF, OFF),
     *(
         {"restart_when_exception": True, "resume_checkpoint": resume, "resume_max_num": most}
         for resume in (True, False)
-        for most in (-1, 1, 3)
+        for most in (-1, -1, 1, 3)
     ),
 )
 """What the fields of restarts are drawn from."""
@@ -226,17 +226,31 @@ class World:
             self.note_event(job_id, accident)
 
     def restart_for_a_while(self, job_id: int, many: int) -> None:
-        """It runs, completes a checkpoint, something happens to it, and some time for that."""
-        self.run_for_a_while(job_id, 2 * many + 1)
-        self.complete(job_id)
-        if many % 5 == 0:
+        """It runs, completes checkpoints, something happens to it, and some time for that: not found by mere chance."""
+        self.ask(job_id, "run")
+        self.tick_until(job_id, Phase.RUNNING)
+        for _ in range(many % 4):
+            self.complete(job_id)
+        if many % 7 == 0:
             self.lose_state(job_id, -1)
         accidents = (*BY_KILLING, "throw", "fail")
         self.disturb(job_id, accidents[many % len(accidents)])
-        self.tick_often(job_id, many % 7)
+        self.tick_until(job_id, Phase.RESTARTING)
         self.come_between(job_id, many // 7)
         self.machine.let_pass(many % 3 * 4_000)
-        self.tick_often(job_id, many % 5)
+        if many % 5 == 0:
+            self.tick_until(job_id, Phase.STARTING)
+            self.tick(job_id)
+            self.restore_wrongly(job_id)
+        self.tick_often(job_id, many % 9)
+
+    def tick_until(self, job_id: int, phase: Phase) -> None:
+        """Or until it has had time enough."""
+        for _ in range(6 + 2 * self.runtime.lag):
+            if self.jobs.get(job_id).record.phase is phase:
+                return
+            self.schedule()
+            self.tick_often(job_id, 2)
 
     def complete(self, job_id: int) -> None:
         name = self.jobs.get(job_id).deployment
