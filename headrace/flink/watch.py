@@ -65,7 +65,8 @@ class JobWatch:
         statistics = self._statistics(flink_job)
         restored, own = views.restored(statistics, flink_job)
         self.seen[flink_job] = _completed(statistics, flink_job) or self.seen.get(flink_job)
-        ever_ran = running or (state in TERMINAL and views.deployed(self._rest.job(flink_job)))
+        fallen = state in TERMINAL or state in views.TROUBLED  # it may have run, and failed before anybody looked
+        ever_ran = running or (fallen and views.deployed(self._rest.job(flink_job)))
         trace = troubles.trace if troubles.restarts or state in views.TROUBLED else NOTHING
         return FlinkJob(
             state,
