@@ -202,14 +202,19 @@ class Stage:
     def job(
         self, name: str, args: str, *, flink: str = "1.20", jar: str = "failOnDemand.jar", **more: Any
     ) -> Iterator[Playing]:
-        """A job that is not run yet; at the end it is deleted."""
+        """A job that is not run yet; at the end it is deleted, or after a failure only stopped: its logs stay."""
         jobs = self.jobs(flink)
         place = "" if flink.startswith("1.") else "flink-2/"
         options = {"obs_bucket": BUCKET, "checkpoint_enabled": True, "checkpoint_interval": 1, **more}
         one = Playing(self.home, jobs, jobs.create(name, f"{place}{jar}", args, **options), name)
-        yield one
+        try:
+            yield one
+        except BaseException:
+            with suppress(ApiError):
+                one.stop()
+            raise
         with suppress(ApiError):
-            jobs.delete(one.job_id)
+            one.jobs.delete(one.job_id)
 
     @contextmanager
     def counter(self, name: str, *, flink: str = "1.20", **more: Any) -> Iterator[Playing]:
