@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headrace.runtimes import processes
+from headrace.runtimes import keeper, processes
 from headrace.runtimes.processes import Kept, Life
+from tests.support.promises import promise
 from tests.support.server import wait_until
 
 
@@ -132,3 +134,81 @@ def test_another_process_of_the_same_pid_is_not_ours(role: Path) -> None:
         processes.end(stranger, force=True)
         assert kept.identity.lives()
     wait_until("it is ended", lambda: processes.end(processes.look(role), force=True), 60)
+
+
+def test_when_it_began_and_ended_is_on_record(role: Path) -> None:
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    order(role, "exit 3")
+    processes.start(role)
+    kept = ended(role)
+    assert kept.started_at is not None
+    assert kept.ended_at is not None
+    assert before <= kept.started_at <= kept.ended_at <= time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert not kept.oom_killed
+    assert not kept.rebooted
+
+
+@pytest.mark.parametrize(
+    ("code", "kills", "oom_killed"), [(-9, 1, True), (-9, 0, False), (-15, 1, False), (1, 1, False), (137, 2, False)]
+)
+def test_killed_for_want_of_memory(role: Path, code: int, kills: int, oom_killed: bool) -> None:
+    record = {"code": code, "error": "", "at": 1.0, "oom_kills": kills}
+    (role / "exit.json").write_text(json.dumps(record))
+    assert processes.look(role).oom_killed is oom_killed
+
+
+def test_the_kernel_tells_how_many_it_has_killed(tmp_path: Path) -> None:
+    proc, cgroups = tmp_path / "cgroup", tmp_path / "cgroups"
+    group = cgroups / "user.slice" / "headrace"
+    group.mkdir(parents=True)
+    proc.write_text("1:name=systemd:/old\n0::/user.slice/headrace\n")
+    assert keeper._oom_kills(proc, cgroups) == 0  # an older kernel
+    (cgroups / "memory.events").write_text("low 0\noom 1\noom_kill 4\n")
+    assert keeper._oom_kills(proc, cgroups) == 4  # a container, which does not see its own path
+    (group / "memory.events").write_text("low 0\nhigh 0\nmax 3\noom 2\noom_kill 2\noom_group_kill 0\n")
+    assert keeper._oom_kills(proc, cgroups) == 2
+    (group / "memory.events").write_text("nonsense")
+    assert keeper._oom_kills(proc, cgroups) == 0
+    assert keeper._oom_kills(tmp_path / "missing", cgroups) == 0
+
+
+@promise("After a reboot of the machine nobody waits for an exit that nobody saw.", seam="the boot id on record")
+def test_of_an_earlier_boot(role: Path) -> None:
+    order(role, "sleep 1000")
+    processes.start(role)
+    record = json.loads((role / "process.json").read_text())
+    other = role.parent / "taskmanager-1"
+    other.mkdir()
+    (other / "process.json").write_text(json.dumps({**record, "boot_id": "an earlier one"}))
+    kept = processes.look(other)
+    assert (kept.life, kept.code, kept.rebooted) == (Life.ENDED, None, True)
+    assert processes.end(kept, force=True)
+    assert processes.look(role).life is Life.RUNS
+    wait_until("it is ended", lambda: processes.end(processes.look(role), force=True), 60)
+
+
+def test_nobody_saw_its_end(role: Path) -> None:
+    order(role, "sleep 1000")
+    processes.start(role)
+    kept = processes.look(role)
+    assert kept.keeper is not None
+    assert kept.identity is not None
+    os.kill(kept.keeper.pid, signal.SIGKILL)
+    os.kill(kept.identity.pid, signal.SIGKILL)
+    seen = ended(role)
+    assert (seen.code, seen.ended_at, seen.rebooted, seen.oom_killed) == (None, None, False, False)
+
+
+def test_while_the_disk_is_full_the_keeper_waits_to_write_its_record(role: Path) -> None:
+    """A folder stands where the record is to be written: it is as good as a full disk."""
+    order(role, "touch runs; while [ -e runs ]; do sleep 0.05; done; exit 7")
+    processes.start(role)
+    wait_until("it runs", (role / "runs").exists, 60)
+    (role / "exit.tmp").mkdir()
+    (role / "runs").unlink()
+    kept = processes.look(role)
+    assert kept.identity is not None
+    wait_until("it has ended", lambda: not kept.identity.lives() if kept.identity else None, 60)
+    assert processes.look(role).life is Life.ENDING
+    (role / "exit.tmp").rmdir()
+    assert ended(role).code == 7

@@ -14,7 +14,8 @@ import pytest
 from headrace.domain.errors import Unavailable
 from headrace.domain.observation import SavepointState, SavepointView
 from headrace.flink.rest import FlinkRefused, FlinkRest, FlinkSilent
-from headrace.runtimes.savepoints import SavepointRequest
+from headrace.runtimes.savepoints import SavepointRequest, Savepoints
+from tests.support.promises import promise
 
 JOB = "0123456789abcdef0123456789abcdef"
 NONE, IN_PROGRESS = SavepointView(), SavepointView(SavepointState.IN_PROGRESS)
@@ -71,13 +72,16 @@ class Flink:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.rest = FlinkRest(self.server.server_address[1])
 
-    def complete(self, name: str = "1") -> str:
-        """Writes the one savepoint under way; returns its location."""
+    def complete(self, name: str = "1", *, stopped: bool = True) -> str:
+        """Writes the one savepoint under way; returns its location. Unless the job ``stopped`` with it, Flink tells of
+        a failure.
+        """
         (operation,) = [each for each in self.operations.values() if "operation" not in each]
         folder = Path(operation["directory"].removeprefix("file://")) / f"savepoint-{JOB[:6]}-{name}"
         folder.mkdir(parents=True)
         (folder / "_metadata").touch()
-        operation["operation"] = {"location": f"file:{folder}"}
+        failure = {"failure-cause": {"stack-trace": "java.util.concurrent.CompletionException: a task has failed"}}
+        operation["operation"] = {"location": f"file:{folder}"} if stopped else failure
         return f"file://{folder}"
 
     def fail(self) -> None:
@@ -214,3 +218,66 @@ def test_of_two_that_may_be_it_none_is(flink: Flink, request_of: Requests, targe
     flink.complete("2")
     assert request_of(3).find() == NONE
     assert request_of(4).find().path.endswith("-2")
+
+
+@promise("A savepoint that succeeded although the stop failed is used.")
+def test_complete_though_the_stop_failed(flink: Flink, request_of: Requests, target: str) -> None:
+    """FLINK-33522: the job was not stopped, but the savepoint is whole."""
+    request_of(3).ask(flink.rest, target, stop=True)
+    made = SavepointView(SavepointState.DONE, flink.complete(stopped=False))
+    assert request_of(3).look(flink.rest) == made
+    assert request_of(3).recorded() == made
+
+
+@promise("Headrace killed between the request of a savepoint and its answer finds the savepoint again.")
+def test_a_savepoint_whose_jobmanager_died_is_found(flink: Flink, request_of: Requests, target: str) -> None:
+    flink.lose_answer = True
+    with pytest.raises(FlinkSilent):
+        request_of(3).ask(flink.rest, target, stop=True)
+    assert request_of(3).find() == NONE
+    made = flink.complete()
+    assert request_of(3).find() == SavepointView(SavepointState.DONE, made)  # though nobody can be asked any more
+
+
+# -- all of a deployment ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def savepoints(tmp_path: Path, request_of: Requests) -> Callable[[], Savepoints]:
+    """Made anew each time; in the same folder as ``request_of``."""
+    assert request_of(0).recorded() == NONE
+    return lambda: Savepoints(tmp_path / "job-1-1", lambda uri: Path(uri.removeprefix("file://")))
+
+
+def test_all_that_were_made(
+    flink: Flink, request_of: Requests, savepoints: Callable[[], Savepoints], target: str
+) -> None:
+    assert savepoints().made() == []
+    paths = []
+    for number in (2, 10, 9):
+        request_of(number).ask(flink.rest, f"{target}/{number}", stop=False)
+        paths.append(flink.complete())
+    request_of(11).ask(flink.rest, f"{target}/11", stop=True)
+    assert savepoints().made() == [paths[0], paths[2], paths[1]]  # heard of by nobody; the last one is not made yet
+    flink.complete()
+    assert len(savepoints().made()) == 4
+
+
+def test_a_stop_that_was_given_up_but_carried_out_answers_the_next_request(
+    flink: Flink, request_of: Requests, savepoints: Callable[[], Savepoints], target: str
+) -> None:
+    request_of(3).ask(flink.rest, f"{target}/3", stop=True)
+    assert savepoints().look(4, flink.rest) == NONE
+    made = SavepointView(SavepointState.DONE, flink.complete())
+    assert savepoints().look(4, flink.rest) == made
+    assert savepoints().find(4) == savepoints().recorded(4) == made
+    assert savepoints().recorded(2) == NONE
+
+
+def test_one_that_was_only_triggered_answers_no_other_request(
+    flink: Flink, request_of: Requests, savepoints: Callable[[], Savepoints], target: str
+) -> None:
+    request_of(3).ask(flink.rest, f"{target}/3", stop=False)
+    flink.complete()
+    assert savepoints().look(4, flink.rest) == savepoints().find(4) == NONE
+    assert savepoints().find(3).state is SavepointState.DONE
