@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, insert, select
 
-from headrace.domain.job import Job, Record
+from headrace.domain.job import Job, Phase, Record
 from headrace.domain.restart import HOUR_MS
 from headrace.store.schema import restarts
 from headrace.store.timeline import JobClock
@@ -22,6 +22,7 @@ def count(connection: Connection, job: Job, record: Record, clock: JobClock) -> 
         past = (restarts.c.job_id == job.id) & (restarts.c.clock_ms <= clock.now_ms() - HOUR_MS)
         connection.execute(delete(restarts).where(past))
         connection.execute(insert(restarts), rows)
+    if rows or record.phase is Phase.RESTARTING:  # after a boot, neither may lie far ahead
         clock.anchor(connection)
 
 
