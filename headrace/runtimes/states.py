@@ -82,10 +82,14 @@ class States:
         return newest(own, floor, heard["id"])
 
     def forget(self, needed: Iterable[str]) -> bool:
-        """Deletes the deployment's checkpoints, but for Flink jobs of which one is ``needed``; whether none is."""
+        """Deletes the deployment's checkpoints, but for Flink jobs of which one is ``needed``; whether none is.
+
+        Of Flink jobs that Flink told to be its own only: the folder may be shared by later attempts and other jobs.
+        """
         keep = [self._local(path) for path in needed if path.startswith(SEEN_HERE)]
         kept = False
-        for folder in self._job_folders():
+        told = self._known()["jobs"]
+        for folder in (folder for _, folder in self._job_uris() if folder.name in told):
             if any(path.is_relative_to(folder) for path in keep):
                 kept = True
             else:
@@ -102,9 +106,6 @@ class States:
     def _state(self, path: str) -> State:
         return State(path, checkpoint_id=metadata.checkpoint_id(self._local(path)))
 
-    def _job_folders(self) -> list[Path]:
-        return [folder for _, folder in self._job_uris()]
-
     def _job_uris(self) -> list[tuple[str, Path]]:
         """(URI, folder) with the checkpoints of each Flink job of this deployment."""
         heard = self._known()
@@ -113,10 +114,16 @@ class States:
         for place in self._places():
             own = [name for name in self._jobs_in(place) if name not in before]
             known = [name for name in own if name in heard["jobs"]]
-            for name in known or own:  # Flink tells them; what died before it could is known by being new
+            # Flink tells them; what died before it could is known by being new, and nobody else's.
+            for name in known or sorted(set(own) - self._of_others()):
                 uri = f"{place.rstrip('/')}/{name}"
                 found[self._local(uri)] = uri
         return [(uri, folder) for folder, uri in found.items()]
+
+    def _of_others(self) -> set[str]:
+        """Flink jobs that other deployments have, which may put their checkpoints into the same folder."""
+        records = self._heard.parent.parent.glob(f"*/{self._heard.name}")
+        return {name for other in records if other != self._heard for name in files.read(other)["jobs"]}
 
     def _places(self) -> list[str]:
         """Where checkpoints are: where we told Flink to put them, and where the code put them instead."""
