@@ -82,7 +82,7 @@ def test_a_killed_taskmanager_ends_a_job_whose_restarts_are_off(stage: Stage) ->
 def test_a_strategy_in_the_code_is_ended_where_restarts_are_off(stage: Stage) -> None:
     with stage.job("off-own", f"{FAILS} --restart-delay 1000", flink="2.3") as one:
         one.run()
-        ended = one.until("job_running_exception")
+        ended = one.until("job_running_exception", "job_submit_fail")
         assert ended["restart_times"] >= 1
         assert "restart_when_exception is off" in ended["status_desc"]
         assert "job's own code" in ended["status_desc"]
