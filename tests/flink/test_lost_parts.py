@@ -164,7 +164,7 @@ def replaced(one: Playing, struck: float, *codes: int) -> None:
 @together
 @promise("A lost TaskManager is replaced without waiting for heartbeats")
 def test_a_killed_taskmanager(stage: Stage) -> None:
-    with stage.counter("tm-killed", runtime_config=OPTIONS) as one:
+    with stage.counter("tm-killed", runtime_config="heartbeat.timeout=600000") as one:
         replaced(one, one.strike("taskmanager-1"), -signal.SIGKILL)
 
 

@@ -1,4 +1,7 @@
-"""Writes ``docs/reliability.md`` from the results of tests and of fault runs: promise -> test -> figure."""
+"""Writes ``docs/reliability.md`` from the results of tests and of fault runs: promise -> test -> figure.
+
+What a folder has no result of stays as it is on the page: to renew some rows it is enough to run their tests.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import ast
 import json
 import os
 import platform
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "reliability.md"
 BEGIN, END = "<!-- from the results: make reliability -->\n", "<!-- end -->\n"
 HEAD = "| promise | test | figure | s |\n|---|---|---|---|"
+ROW = re.compile(r"\| (?P<promise>.+) \| `(?P<test>test_\w+)` \| (?P<figure>.*) \| (?P<seconds>\d+) \|")
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,32 @@ class Promised:
     seam: str = ""
 
 
+@dataclass(frozen=True)
+class Row:
+    """A promise as it stands on the page."""
+
+    promise: str
+    file: str
+    test: str
+    figure: str
+    seconds: int
+
+
 def promised(folder: Path = REPOSITORY / "tests") -> list[Promised]:
     """All promises of the tests in a folder, in the order of their files."""
     return [found for path in sorted(folder.rglob("test_*.py")) for found in _of_file(path)]
+
+
+def rows(text: str) -> list[Row]:
+    """All promises on a page."""
+    found, file = [], ""
+    for line in text.splitlines():
+        named = re.fullmatch(r".*`(tests/[\w/]+\.py)`", line)
+        file = named[1] if named else file
+        row = ROW.fullmatch(line)
+        if row is not None:
+            found.append(Row(row["promise"], file, row["test"], row["figure"], int(row["seconds"])))
+    return found
 
 
 def chapter(file: str) -> tuple[str, str]:
@@ -40,21 +68,20 @@ def chapter(file: str) -> tuple[str, str]:
 
 
 def write_page(folder: Path) -> int:
-    """The part of the page between its marks, anew, from the results in a folder; 1 if a promise is broken or has no
-    result.
+    """Writes the part of the page between its marks, from the results in a folder; 1 if a promise of a test is broken,
+    or was never tried.
     """
-    results = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("promise-*.json"))]
-    by_test: dict[str, list[dict[str, Any]]] = {}
-    for result in results:
-        by_test.setdefault(result["test"].split("[")[0], []).append(result)
-    parts = [*_promises(by_test), *_others(folder)]
     text = PAGE.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
-    PAGE.write_text(before + BEGIN + "\n".join(parts) + "\n" + END + rest.partition(END)[2], "utf-8")
-    broken = [result["test"] for result in results if result["outcome"] != "kept"]
-    missing = [one.test for one in promised() if f"{one.file}::{one.test}" not in by_test]
-    print(f"{PAGE.name}: {len(results)} results, broken: {broken or 'none'}, not run: {missing or 'none'}")
-    return 1 if broken or missing else 0
+    now, _, after = rest.partition(END)
+    promises = _chapters(folder, rows(now))
+    others = _sections(now, lambda heading: heading not in promises) | _others(folder)
+    parts = [*promises.items(), *sorted(others.items())]
+    body = "\n".join(f"\n## {heading}\n\n{content}" for heading, content in parts)
+    PAGE.write_text(f"{before}{BEGIN}{body}\n{_machine()}\n{END}{after}", "utf-8")
+    bad = [row.test for row in rows(PAGE.read_text("utf-8")) if not row.figure.startswith("kept")]
+    print(f"{PAGE.name}: {len(promised())} promises, broken or not tried: {', '.join(bad) or 'none'}")
+    return 1 if bad else 0
 
 
 def _of_file(path: Path) -> Iterator[Promised]:
@@ -78,87 +105,107 @@ def _of_file(path: Path) -> Iterator[Promised]:
                 yield Promised(text(call.args[0]).rstrip("."), file, node.name, "".join(seams))
 
 
-def _promises(by_test: Mapping[str, Sequence[dict[str, Any]]]) -> Iterator[str]:
-    last = ""
+def _chapters(folder: Path, before: Sequence[Row]) -> dict[str, str]:
+    """Heading -> content, per file of tests that promise something."""
+    by_test: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(folder.glob("promise-*.json")):
+        result = json.loads(path.read_text("utf-8"))
+        by_test.setdefault(result["test"].split("[")[0], []).append(result)
+    known = {(row.file, row.test): row for row in before}
+    chapters: dict[str, str] = {}
     for one in promised():
-        if one.file != last:
-            heading, sentence = chapter(one.file)
-            yield f"\n## {heading}\n\n" + f"{sentence} `{one.file}`".lstrip() + f"\n\n{HEAD}"
-            last = one.file
-        results = by_test.get(f"{one.file}::{one.test}", [])
+        heading, sentence = chapter(one.file)
+        lines = chapters.setdefault(heading, f"{sentence} `{one.file}`".lstrip() + f"\n\n{HEAD}\n")
         seam = f" *Seam: {one.seam}.*" if one.seam else ""
-        seconds = sum(result["seconds"] for result in results)
-        yield f"| {_cell(one.text)}.{_cell(seam)} | `{one.test}` | {_shown(results)} | {seconds:.0f} |"
+        figure, seconds = _shown(by_test.get(f"{one.file}::{one.test}", []), known.get((one.file, one.test)))
+        chapters[heading] = f"{lines}| {_cell(f'{one.text}.{seam}')} | `{one.test}` | {figure} | {seconds} |\n"
+    return chapters
 
 
-def _shown(results: Sequence[Mapping[str, Any]]) -> str:
+def _shown(results: Sequence[Mapping[str, Any]], before: Row | None) -> tuple[str, int]:
+    """(figure, seconds) of the results of one test, or else what is on the page."""
     if not results:
-        return "not run"
+        return (before.figure, before.seconds) if before else ("not tried", 0)
+    seconds = round(sum(result["seconds"] for result in results))
     if any(result["outcome"] != "kept" for result in results):
-        return "**broken**"
+        return "**broken**", seconds
     figures = [str(result["figure"]) for result in results if result["figure"]]
-    times = f"kept {len(results)} times" if len(results) > 1 else "kept"
-    return _cell("; ".join([times, *figures]))
+    times = f"kept in {len(results)} cases" if len(results) > 1 else "kept"
+    return _cell("; ".join([times, *figures])), seconds
 
 
-def _others(folder: Path) -> Iterator[str]:
-    """What others have measured: fault runs, the corpus of broken jobs, crash points."""
+def _sections(text: str, wanted: Callable[[str], bool]) -> dict[str, str]:
+    """Heading -> content of those sections of a page whose heading is wanted."""
+    found = (section.partition("\n\n") for section in re.split(r"(?m)^## ", text)[1:])
+    return {heading: content.partition("\nMeasured on ")[0] for heading, _, content in found if wanted(heading)}
+
+
+def _others(folder: Path) -> dict[str, str]:
+    """What others have measured, heading -> content: fault runs, the corpus of broken jobs, crash points."""
+    found: dict[str, str] = {}
     for path in sorted(folder.glob("*.json")):
-        if path.name.startswith("promise-"):
-            continue
         content = json.loads(path.read_text("utf-8"))
-        for keys, shown in _SHOWN.items():
-            if keys <= content.keys():
-                yield from shown(content)
-                break
-    yield (
-        f"\nMeasured on {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python "
-        f"{platform.python_version()}. Seconds are of the whole test; tests of one file run several at once."
-    )
+        shown = next((shown for members, shown in _SHOWN.items() if members <= content.keys()), None)
+        if shown is not None:
+            heading, lines = shown(content)
+            found[heading] = "\n".join(lines) + "\n"
+    return found
 
 
-def _faults(content: Mapping[str, Any]) -> Iterator[str]:
-    runtime = "real Flink" if content["runtime"] != "fake" else "the runtime in memory"
-    yield (
-        f"\n## {content['faults']} random faults on {runtime}\n\n"
-        f"`headrace faults`, seed {content['seed']}, {content['runtime']}, {content['seconds']:.0f} s: "
-        f"{content['records']} records in exactly-once sinks, {content['doubled']} doubled, {content['lost']} lost; "
-        f"{content['samples']} looks at all processes never found two deployments of one job.\n\n"
-        "| fault | times | well again after (median) | at most |\n|---|---|---|---|"
-    )
-    for kind, found in content["kinds"].items():
-        yield f"| {kind} | {found['faults']:.0f} | {found['median_s']} s | {found['max_s']} s |"
+def _faults(content: Mapping[str, Any]) -> tuple[str, list[str]]:
+    on = "the runtime in memory" if content["runtime"] == "fake" else "real Flink"
+    return f"Random faults on {on}", [
+        f"`headrace faults`, seed {content['seed']}, {content['runtime']}: {content['faults']} faults in "
+        f"{content['seconds']:.0f} s; {content['records']} records in exactly-once sinks, {content['doubled']} doubled "
+        f"and {content['lost']} lost; {content['samples']} looks at all processes found no two deployments of one job.",
+        "",
+        "| fault | times | well again after (median) | at most |",
+        "|---|---|---|---|",
+        *(
+            f"| {kind} | {one['faults']:.0f} | {one['median_s']} s | {one['max_s']} s |"
+            for kind, one in content["kinds"].items()
+        ),
+    ]
 
 
-def _corpus(content: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        f"\n## Broken jobs\n\n{content['right']} of {content['failures']} broken jobs and environments of "
-        "`tests/corpus` get the right cause, and a suggestion that heals them.\n\n"
-        "| broken job | told | |\n|---|---|---|"
-    )
-    for case in content["cases"]:
-        how = "unknown" if not case["right"] else "right, healed" if case["healed"] else "right"
-        yield f"| {_cell(case['name'])} | {_cell(case['rule'] or 'unknown')} | {how} |"
+def _corpus(content: Mapping[str, Any]) -> tuple[str, list[str]]:
+    return "Broken jobs", [
+        f"{content['right']} of {content['failures']} broken jobs and environments of `tests/corpus` get the right "
+        "cause, and a suggestion that heals them.",
+        "",
+        "| broken job | cause | |",
+        "|---|---|---|",
+        *(
+            f"| {_cell(case['name'])} | {_cell(case['rule'] or 'unknown')} | {'right' if case['right'] else ''} |"
+            for case in content["cases"]
+        ),
+    ]
 
 
-def _table(content: Mapping[str, Any]) -> Iterator[str]:
-    rows = content["rows"]
-    columns = list(rows[0]) if rows and isinstance(rows[0], dict) else content.get("columns", [])
-    yield f"\n## {content['title']}\n"
-    if content.get("text"):
-        yield f"{content['text']}\n"
-    if columns:
-        yield "| " + " | ".join(map(str, columns)) + " |\n" + "|---" * len(columns) + "|"
-    for row in rows:
-        yield "| " + " | ".join(_cell(str(cell)) for cell in (row.values() if isinstance(row, dict) else row)) + " |"
+def _table(content: Mapping[str, Any]) -> tuple[str, list[str]]:
+    columns = list(content["rows"][0]) if content["rows"] else []
+    return str(content["title"]), [
+        content.get("text", ""),
+        "",
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
+        *("| " + " | ".join(_cell(str(cell)) for cell in row.values()) + " |" for row in content["rows"]),
+    ]
 
 
-_SHOWN: Mapping[frozenset[str], Callable[[Mapping[str, Any]], Iterator[str]]] = {
+_SHOWN: Mapping[frozenset[str], Callable[[Mapping[str, Any]], tuple[str, list[str]]]] = {
     frozenset({"kinds", "faults", "records"}): _faults,
     frozenset({"failures", "right", "cases"}): _corpus,
     frozenset({"title", "rows"}): _table,
 }
 """Which members tell what a file is."""
+
+
+def _machine() -> str:
+    return (
+        f"Measured on {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Python "
+        f"{platform.python_version()}. Seconds are of whole tests, of which a file runs several at once."
+    )
 
 
 def _cell(text: str) -> str:
