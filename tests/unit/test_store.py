@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import IntegrityError
@@ -31,13 +31,15 @@ from headrace.domain.job import (
 )
 from headrace.domain.queue import Claim
 from headrace.domain.rights import Caller
-from headrace.store import codec
+from headrace.store import codec, journal
 from headrace.store.audit import Trace
 from headrace.store.database import Database
 from headrace.store.jobs import JobFilter, JobStore, StaleJob, shown_phase
 from headrace.store.journal import Kind
 from headrace.store.queues import Queue, QueueStore
 from headrace.store.schema import audit, deployments, grants, jobs
+from tests.support.clocks import job_clock
+from tests.support.promises import promise
 
 SPEC = JobSpec("job", queue_name="wide", entrypoint="obs://b/a.jar")
 
@@ -202,6 +204,21 @@ def test_what_was_accepted_is_shown_before_it_is_taken_up(
 # -- a move: all of it or nothing -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_restart_that_cannot_be_counted_is_no_restart(stores: Stores, in_place: bool) -> None:
+    job, clock = stores.job(phase=Phase.RUNNING), job_clock(stores.database)
+    stores.sql("CREATE TRIGGER broken BEFORE INSERT ON restarts BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    failed = job.record.evolve(phase=Phase.CLEARING, outcome=Phase.RESTARTING, restarts=1)
+    record = job.record.evolve(restarts=1, flink_restarts=1) if in_place else failed
+    with pytest.raises(IntegrityError, match="disk full"):
+        stores.jobs.move(job, record, now_ms=4, clock=clock)
+    assert stores.jobs.get(job.id) == job
+    stores.sql("DROP TRIGGER broken")
+    moved = stores.jobs.move(job, record, now_ms=4, clock=clock)
+    assert stores.jobs.restart_times(moved, clock.now_ms()) == [clock.now_ms()]
+    assert len(stores.jobs.restart_times(moved, clock.now_ms(), in_place=False)) == (not in_place)
+
+
 @pytest.mark.parametrize("table", ["job_history", "deployments", "outbox"])
 def test_a_move_that_cannot_be_recorded_whole_is_not_recorded(stores: Stores, table: str) -> None:
     job = stores.job(phase=Phase.CLEARING, smn_topic="alarm")
@@ -264,6 +281,88 @@ def test_a_deployment_and_its_grant_live_as_long_as_their_job(stores: Stores, ph
     stores.move(job, Phase.STOPPED)
     assert stores.jobs.live_deployments() == []
     assert stores.queues.held_by(job.id) is None
+
+
+RESTARTS = (
+    Record(Phase.CLEARING, 1, outcome=Phase.RESTARTING, first_attempt=1, restarts=1),
+    Record(Phase.RESTARTING, 1, first_attempt=1, restarts=1, retry_ms=5, failure="it was killed"),
+    Record(Phase.PREPARING, 2, first_attempt=1, restarts=1, restore_path="obs://b/chk-9"),
+    Record(Phase.WAITING, 2, first_attempt=1, restarts=1),
+    Record(Phase.STARTING, 2, first_attempt=1, restarts=1),
+    Record(Phase.RUNNING, 2, first_attempt=1, restarts=1, ran=True),
+)
+"""One after the other, after RUNNING in attempt 1."""
+
+
+@promise("A job that restarts keeps its CUs, so that nobody takes its place, and gives them up at rest.")
+def test_a_restarting_job_keeps_its_grant(stores: Stores) -> None:
+    job = stores.job(phase=Phase.WAITING)
+    assert stores.queues.grant(Claim(job.id, "1", 2000, 8192))
+    waits = stores.job("waits", Phase.WAITING, cu_number=3)
+    job = stores.move(stores.move(job, Phase.STARTING), Phase.RUNNING)
+    for record in RESTARTS:
+        job = stores.jobs.move(job, record, now_ms=4)
+        assert stores.queues.held_by(job.id) == Claim(job.id, "1", 2000, 8192)
+        ledger = stores.queues.ledger(lambda job: (job.spec.cu_number * 1000, 99))
+        assert [claim.job_id for claim in ledger.waiting] == [waits.id]
+        live = [] if record.phase is Phase.RESTARTING else [(job.id, record.attempt)]
+        assert [pair for pair in stores.jobs.live_deployments() if pair[0] == job.id] == live
+        assert job.id in stores.jobs.unsettled()
+        assert job.record == record
+    stores.move(job, Phase.STOPPED)
+    assert stores.queues.held_by(job.id) is None
+
+
+@pytest.mark.parametrize("number", range(len(RESTARTS)))
+def test_a_stop_at_any_moment_of_a_restart_gives_up_the_grant(stores: Stores, number: int) -> None:
+    job = stores.job(phase=Phase.WAITING)
+    assert stores.queues.grant(Claim(job.id, "1", 2000, 8192))
+    for record in RESTARTS[: number + 1]:
+        job = stores.jobs.move(job, record, now_ms=4)
+    stores.move(stores.move(job, Phase.CANCELING), Phase.STOPPED)
+    assert stores.queues.held_by(job.id) is None
+    assert stores.jobs.live_deployments() == []
+
+
+def test_a_restart_is_no_new_run(stores: Stores) -> None:
+    job = stores.job(phase=Phase.STARTING)
+    job = stores.jobs.move(job, job.record.evolve(phase=Phase.RUNNING), now_ms=100)
+    for record in RESTARTS:
+        job = stores.jobs.move(job, record, now_ms=200)
+        assert (job.started_ms, job.ended_ms) == (100, None)
+
+
+def test_what_is_between_the_moves_is_told_as_what_it_is(stores: Stores) -> None:
+    job = stores.job(phase=Phase.RUNNING)
+    before = len(stores.jobs.history(job.id))
+    job = stores.jobs.move(job, job.record.evolve(restarts=2, flink_restarts=2, note="in place"), now_ms=4)
+    job = stores.jobs.move(job, job.record.evolve(replacements=1, note="another one"), now_ms=5)
+    stores.jobs.annotate(job, "only a note")
+    lines = stores.jobs.history(job.id)[before:]
+    assert [(line.kind, line.phase, line.note) for line in lines] == [
+        (Kind.RESTARTED, Phase.RUNNING, "in place"),
+        (Kind.REPLACED, Phase.RUNNING, "another one"),
+    ]
+
+
+def test_the_journal_is_bounded(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "JOURNAL_LINES", 5)
+    other = stores.job("other")
+    job = stores.job(phase=Phase.WAITING)
+    for number in range(10):
+        stores.jobs.annotate(stores.jobs.get(job.id), f"note {number}", now_ms=number)
+    assert [line.note for line in stores.jobs.history(job.id)] == [f"note {number}" for number in range(5, 10)]
+    assert [line.phase for line in stores.jobs.history(other.id)] == [Phase.DRAFT]
+
+
+def test_all_states_that_some_job_may_be_restored_from(stores: Stores) -> None:
+    assert stores.jobs.restore_points() == frozenset()
+    one, two = stores.job("one"), stores.job("two")
+    stores.jobs.move(one, Record(Phase.PREPARING, 1, restore_path="obs://b/1", savepoint_path="obs://b/2"), now_ms=2)
+    two = stores.jobs.import_savepoint(two, "obs://b/3", now_ms=2)
+    assert stores.jobs.restore_points() == {"obs://b/1", "obs://b/2", "obs://b/3"}
+    stores.move(two, Phase.DELETED)
+    assert stores.jobs.restore_points() == {"obs://b/1", "obs://b/2"}
 
 
 def test_phases_that_may_hold_a_grant() -> None:
@@ -614,6 +713,40 @@ specs = st.builds(
 @given(specs)
 def test_a_definition_is_stored_as_it_is(spec: JobSpec) -> None:
     assert codec.spec_from_json(codec.spec_to_json(spec)) == spec
+
+
+@pytest.fixture
+def job_id(stores: Stores) -> int:
+    return stores.job().id
+
+
+paths = st.sampled_from(["", "obs://b/s"])
+counts = st.integers(0, 2**31)
+records = st.builds(
+    Record,
+    phase=st.sampled_from(Phase),
+    attempt=counts,
+    request_seen=st.just(0),
+    outcome=st.none() | st.sampled_from(Phase),
+    restore_path=paths,
+    savepoint_path=paths,
+    note=st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+    first_attempt=counts,
+    ran=st.booleans(),
+    restarts=counts,
+    flink_restarts=counts,
+    replacements=counts,
+    failure=st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+    retry_ms=st.integers(0, 2**62),
+)
+
+
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(records)
+def test_a_record_is_stored_as_it_is(stores: Stores, job_id: int, record: Record) -> None:
+    with stores.database.write() as connection:
+        connection.execute(update(jobs).values(codec.record_columns(record)))
+    assert stores.jobs.get(job_id).record == record
 
 
 def test_a_definition_of_an_older_version_takes_the_defaults() -> None:
