@@ -42,7 +42,7 @@ fuzz: $(VENV)/dev.done  ## Schemathesis over the OpenAPI document: 10,000 reques
 	$(BIN)/python -W error -m tests.support.fuzz $(FUZZ)
 
 faults: setup  ## 60 faults on real Flink, and every record counted; FAULTS="--seed 1" repeats a run
-	$(BIN)/headrace faults --faults 60 --minutes 30 $(FAULTS)
+	$(BIN)/headrace faults --faults 60 --minutes 27 $(FAULTS)
 
 bench: $(VENV)/dev.done  ## submit -> all tasks RUNNING, beside stock Flink
 	$(BIN)/python bench/start.py

@@ -98,6 +98,8 @@ class FlinkWorld:
         nothing_left([process.told for process in processes_of(self.served.home)])
         self.watch.stop()
         self.watch.check()
+        if damage := self.book.damage():
+            raise PromiseBroken(Promise.HISTORY, f"the database is damaged: {damage}")
         for subject in self.subjects:
             history_is_whole(self.book.history(subject.job_id))
 
@@ -106,10 +108,12 @@ class FlinkWorld:
         self.watch.stop()
         for process in processes_of(self.served.home):
             flink_headrace.limit_files(process.pid, None)
-        self.served.down()
-        for process in processes_of(self.served.home):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+        try:
+            self.served.down()
+        finally:
+            for process in processes_of(self.served.home):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
 
     # -- its time -------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,10 @@ from typing import Any
 from headrace.domain.job import Phase
 from headrace.faults.oracle import Restarts
 from headrace.store.journal import HistoryEntry, Kind
+
+
+Rows = Callable[..., list[dict[str, Any]]]
+"""(query, values …) -> rows."""
 
 
 class NotReadable(Exception):
@@ -42,70 +46,81 @@ class Records:
 
     def job(self, job_id: int) -> Recorded:
         """Raises NotReadable."""
-        columns = (
-            "phase, outcome, attempt, first_attempt, request_no, request_seen, restarts, restore_path, savepoint_path"
-        )
-        (row,) = self._rows(f"SELECT {columns} FROM jobs WHERE id = ?", job_id)  # noqa: S608 - our own names
-        return Recorded(
-            Phase(row["phase"]),
-            row["outcome"] or "",
-            row["attempt"],
-            row["first_attempt"],
-            row["request_no"],
-            row["request_no"] > row["request_seen"],
-            row["restarts"],
-            row["restore_path"],
-            row["savepoint_path"],
-        )
+        with self._moment() as rows:
+            return _recorded(rows, job_id)
 
-    def history(self, job_id: int, since_attempt: int = 0) -> list[HistoryEntry]:
+    def history(self, job_id: int) -> list[HistoryEntry]:
         """The job's journal, oldest first; raises NotReadable."""
-        found = self._rows(
-            "SELECT * FROM job_history WHERE job_id = ? AND attempt >= ? ORDER BY id", job_id, since_attempt
-        )
-        return [
-            HistoryEntry(
-                row["at_ms"],
-                row["attempt"],
-                Phase(row["phase"]),
-                Phase(row["outcome"]) if row["outcome"] else None,
-                row["note"],
-                Kind(row["kind"]),
-            )
-            for row in found
-        ]
+        with self._moment() as rows:
+            return _journal(rows, job_id)
 
     def restarts(self, job_id: int) -> tuple[Restarts, list[HistoryEntry]]:
-        """How often the present run of the job was restarted, and the journal of that run; raises NotReadable."""
-        job = self.job(job_id)
-        query = "SELECT in_place, count(*) AS times FROM restarts WHERE job_id = ? AND attempt >= ? GROUP BY in_place"
-        times = {row["in_place"]: row["times"] for row in self._rows(query, job_id, job.first_attempt)}
+        """How often the present run of the job was restarted, and the journal of that run, both of one moment; raises
+        NotReadable.
+        """
+        counting = (
+            "SELECT in_place, count(*) AS times FROM restarts WHERE job_id = ? AND attempt >= ? GROUP BY in_place"
+        )
+        with self._moment() as rows:
+            job = _recorded(rows, job_id)
+            times = {row["in_place"]: row["times"] for row in rows(counting, job_id, job.first_attempt)}
+            journal = _journal(rows, job_id, job.first_attempt)
         to_follow = job.phase is Phase.RESTARTING or job.outcome == Phase.RESTARTING
         followed = job.attempt - job.first_attempt + to_follow
-        found = Restarts(job.restarts, (times.get(1, 0), times.get(0, 0)), followed)
-        return found, self.history(job_id, job.first_attempt)
+        return Restarts(job.restarts, (times.get(1, 0), times.get(0, 0)), followed), journal
 
     def grants(self) -> dict[int, int]:
         """Thousandths of CUs held, by job; raises NotReadable."""
-        return {row["job_id"]: row["cu_milli"] for row in self._rows("SELECT job_id, cu_milli FROM grants")}
+        with self._moment() as rows:
+            return {row["job_id"]: row["cu_milli"] for row in rows("SELECT job_id, cu_milli FROM grants")}
 
     def damage(self) -> str:
         """What SQLite finds wrong with its file, "" = nothing; raises NotReadable."""
-        found = self._rows("PRAGMA integrity_check")[0]["integrity_check"]
+        with self._moment() as rows:
+            found = rows("PRAGMA integrity_check")[0]["integrity_check"]
         return "" if found == "ok" else str(found)
 
-    def _rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+    @contextmanager
+    def _moment(self) -> Iterator[Rows]:
+        """What is asked within is of one moment."""
+        place = f"{self._path.absolute().as_uri()}?mode=ro"
         try:
-            with self._opened() as connection:
-                return [dict(row) for row in connection.execute(query, values)]
+            with closing(sqlite3.connect(place, uri=True, isolation_level=None)) as connection:
+                connection.row_factory = sqlite3.Row
+                connection.execute("BEGIN")
+                yield lambda query, *values: [dict(row) for row in connection.execute(query, values)]
         except sqlite3.Error as error:
             raise NotReadable(str(error)) from error
 
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            connection.row_factory = sqlite3.Row
-            yield connection
+
+def _recorded(rows: Rows, job_id: int) -> Recorded:
+    (row,) = rows("SELECT * FROM jobs WHERE id = ?", job_id)
+    return Recorded(
+        Phase(row["phase"]),
+        row["outcome"] or "",
+        row["attempt"],
+        row["first_attempt"],
+        row["request_no"],
+        row["request_no"] > row["request_seen"],
+        row["restarts"],
+        row["restore_path"],
+        row["savepoint_path"],
+    )
+
+
+def _journal(rows: Rows, job_id: int, since_attempt: int = 0) -> list[HistoryEntry]:
+    wanted = "SELECT * FROM job_history WHERE job_id = ? AND attempt >= ? ORDER BY id"
+    return [
+        HistoryEntry(
+            row["at_ms"],
+            row["attempt"],
+            Phase(row["phase"]),
+            Phase(row["outcome"]) if row["outcome"] else None,
+            row["note"],
+            Kind(row["kind"]),
+        )
+        for row in rows(wanted, job_id, since_attempt)
+    ]
 
 
 def told(rows: list[HistoryEntry]) -> str:

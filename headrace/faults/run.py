@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from headrace.faults.effects import Effect, World
@@ -53,17 +54,22 @@ def go_through(world: World, plan: Iterable[Round], told: Callable[[Recovery], N
     world.begin()
     _until_well(world)
     world.settle()
-    recoveries = []
+    recoveries: list[Recovery] = []
     for planned in plan:
-        for recovery in _strike(world, planned):
-            recoveries.append(recovery)
+        struck: list[_Struck] = []
+        try:
+            found = list(_strike(world, planned, struck))
+        except BaseException:
+            _mend_all(struck)
+            raise
+        recoveries += found
+        for recovery in found:
             told(recovery)
     world.end()
     return recoveries
 
 
-def _strike(world: World, planned: Round) -> Iterator[Recovery]:
-    struck: list[_Struck] = []
+def _strike(world: World, planned: Round, struck: list[_Struck]) -> Iterator[Recovery]:
     for strike in planned.strikes:
         until = world.now_s() + planned.gap_s if struck else 0.0
         while world.now_s() < until:
@@ -96,6 +102,14 @@ def _mend(world: World, struck: list[_Struck]) -> bool:
             one.effect.mend()
             one.mended = True
     return all(one.mended for one in struck)
+
+
+def _mend_all(struck: list[_Struck]) -> None:
+    """Leaves nothing locked or frozen behind when the run ends before its time."""
+    for one in struck:
+        if not one.mended:
+            with suppress(PromiseBroken, OSError):
+                one.effect.mend()
 
 
 def _until_well(world: World) -> dict[int, float]:

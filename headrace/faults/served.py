@@ -31,7 +31,8 @@ class Served:
         self.environment = {**os.environ, **environment, "HEADRACE_HOME": str(self.home), "HEADRACE_PORT": "0"}
         self._process: subprocess.Popen[bytes] | None = None
         self._client: ApiClient | None = None
-        self.lives = 0
+        self.died_at = ""
+        """The step at which it last killed itself and was started again, since that was ordered."""
 
     def start(self) -> None:
         """Returns when it answers.
@@ -43,7 +44,8 @@ class Served:
             command = [sys.executable, "-m", "headrace.faults.server", str(self.orders)]
             process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         self._process = process
-        self.lives += 1
+        self.died_at = self.crashed or self.died_at
+        (self.orders / "crashed").unlink(missing_ok=True)
         deadline = time.monotonic() + START_S
         while not self._ready(process.pid):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -75,18 +77,20 @@ class Served:
         temporary = self.orders / "crash.new"
         temporary.write_text(json.dumps({"steps": list(steps), "skip": skip}))
         (self.orders / "crashed").unlink(missing_ok=True)
+        self.died_at = ""
         temporary.rename(self.orders / "crash")
 
     @property
     def crashed(self) -> str:
-        """The step at which it killed itself last, "" = it did not since that was ordered."""
+        """The step at which it killed itself, "" = it did not since it was started."""
         path = self.orders / "crashed"
         return path.read_text() if path.exists() else ""
 
     def withdraw_crash(self) -> str:
         """Takes the order back, if it was not carried out; what became of it."""
         (self.orders / "crash").unlink(missing_ok=True)
-        return f"it was killed {self.crashed}" if self.crashed else "it did not come to that step"
+        step = self.crashed or self.died_at
+        return f"it was killed {step}" if step else "it did not come to that step"
 
     def signal(self, number: int) -> None:
         """Sends a signal, if it runs; after one that ends it, waits for the end."""

@@ -71,14 +71,17 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Looks no more."""
+        """Looks no more, if it ever did."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def check(self) -> None:
-        """Raises PromiseBroken if it ever was."""
+        """Raises PromiseBroken if it ever was; RuntimeError if nobody looks, though somebody should."""
         if self.broken is not None:
             raise self.broken
+        if not self._stopping.is_set() and not self._thread.is_alive():
+            raise RuntimeError("nobody watches the processes any more")
 
     def look(self) -> None:
         """One sample. What looks like two is looked at again: /proc is not read in one moment.
