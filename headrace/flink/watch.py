@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace.domain.observation import TERMINAL, FlinkJob, FlinkState, Trace
 from headrace.flink import stacktrace, views
-from headrace.flink.rest import FlinkRefused, FlinkRest
+from headrace.flink.rest import FlinkRefused, FlinkRest, FlinkSilent
 
 HISTORY_SIZE = 256
 """``web.exception-history-size`` of our deployments; beyond it Flink's own counter is asked."""
@@ -88,7 +88,10 @@ class JobWatch:
             return known
         document = self._rest.exceptions(flink_job)
         # As it is behind the history, not before it: a failure that came between would count as a restart.
-        restarts = views.restarts(document, self._rest.status(flink_job))
+        now = self._rest.status(flink_job)
+        if FlinkState.FAILED in (state, now) and not views.latest_failure(document):
+            raise FlinkSilent("the job has failed, but Flink does not tell yet why")  # it shows a history of before
+        restarts = views.restarts(document, now)
         if restarts >= HISTORY_SIZE - 1:
             restarts = max(restarts, self._rest.restarts(flink_job))
         strategy = self._strategy(flink_job) if restarts else ""

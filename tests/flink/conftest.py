@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from tests.support.server import Jobs, ServerUnderTest, processes_of, wait_until
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the engine store is one of the tests that run one after another (see ``test`` in the Makefile)."""
+    """Whatever uses the engine store needs real engines, and runs in the second part of ``make test``."""
     for item in items:
         if "engine_store" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.flink)
@@ -25,19 +24,22 @@ def engine_store() -> EngineStore:
     return EngineStore(load_settings().engine_store)
 
 
-@pytest.fixture
-def server(tmp_path: Path, engine_store: EngineStore) -> Iterator[ServerUnderTest]:
-    """A home of its own; at the end everything is down and no process is left."""
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, engine_store: EngineStore) -> Iterator[ServerUnderTest]:
+    """A home of the module; at the end everything is down and no process is left."""
     engine_store.install("1.20.5")
-    one = ServerUnderTest(tmp_path / "a hôme", engine_store.root)
+    folder = tmp_path_factory.mktemp("server")
+    one = ServerUnderTest(folder / "a hôme", engine_store.root)
     yield one
     one.down()
-    wait_until("no process is left", lambda: not processes_of(tmp_path), 30)
+    wait_until("no process is left", lambda: not processes_of(folder), 30)
 
 
 @pytest.fixture
-def jobs(server: ServerUnderTest) -> Jobs:
-    """Jobs on the default engine, everything laid out."""
-    one = Jobs(server.start())
-    one.lay_out()
-    return one
+def jobs(server: ServerUnderTest) -> Iterator[Jobs]:
+    """Jobs on the default engine, everything laid out; at the end nothing is left of them but what they wrote."""
+    yield server.jobs()
+    again = server.jobs()
+    for job_id in again.all():
+        again.delete(job_id)
+    wait_until("no deployment is left", lambda: not list((server.home / "deployments").iterdir()))

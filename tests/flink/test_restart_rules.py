@@ -117,7 +117,6 @@ def test_restarts_in_place_and_new_deployments_are_one_budget(stage: Stage) -> N
         assert one.detail()["restart_times"] == 1
         one.grows(1)
         one.order("throw")
-        one.told("estart", "job_running")
         wait_until("it is counted", lambda: one.detail()["restart_times"] == 2)
         assert one.journal("in place: restart 2 of 2")
         one.grows()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from headrace.flink.catalog import TESTED
 from headrace.flink.engines import EngineStore
 from tests.support.promises import promise
-from tests.support.server import BUCKET, Jobs, ServerUnderTest, wait_until
+from tests.support.server import BUCKET, Jobs, wait_until
+from tests.support.stage import Playing, Stage, staged, together
 
 pytestmark = pytest.mark.flink
 
@@ -19,21 +21,46 @@ KEYS = 4
 """Of StatefulCounter."""
 
 
-def trigger(jobs: Jobs, job_id: int, path: str = "") -> dict[str, Any]:
-    """Asks for a savepoint; the job's details when it is done or has failed."""
+@pytest.fixture(scope="module")
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, engine_store: EngineStore
+) -> Iterator[Stage]:
+    for version in TESTED:
+        engine_store.install(version)
+    folder = tmp_path_factory.mktemp("savepoints")
+    with staged(request, folder, engine_store, home="a hôme", seamed=False) as one:
+        yield one
+
+
+@contextmanager
+def defined(stage: Stage, name: str, flink: str = "1.20") -> Iterator[Playing]:
+    with stage.job(name, f"--rate 50 --output obs://{BUCKET}/{name}", flink=flink, jar="statefulCounter.jar") as one:
+        yield one
+
+
+@contextmanager
+def running(stage: Stage, name: str, flink: str = "1.20") -> Iterator[Playing]:
+    with defined(stage, name, flink) as one:
+        one.run()
+        one.until("job_running")
+        one.grows(1)
+        yield one
+
+
+def trigger(one: Playing, path: str = "") -> None:
     body = {"action": "TRIGGER", **({"savepoint_path": path} if path else {})}
-    jobs.client.call("POST", f"/v1.0/{{p}}/streaming/jobs/{job_id}/savepoint", body)
-    return jobs.until(job_id, "job_running")
+    one.jobs.client.call("POST", f"/v1.0/{{p}}/streaming/jobs/{one.job_id}/savepoint", body)
 
 
-def import_into(jobs: Jobs, job_id: int, path: str) -> None:
-    body = {"job_id": job_id, "savepoint_path": path}
-    jobs.client.call("POST", f"/v1.0/{{p}}/streaming/jobs/{job_id}/import-savepoint", body)
+def saved(one: Playing, path: str) -> dict[str, Any]:
+    """The job's details when its savepoint is done or has failed."""
+    trigger(one, path)
+    return one.until("job_running")
 
 
-def goes_on(jobs: Jobs, folder: str) -> Callable[[], bool]:
-    before = len(jobs.counted(folder))
-    return lambda: len(jobs.counted(folder)) > before
+def import_into(one: Playing, path: str) -> None:
+    body = {"job_id": one.job_id, "savepoint_path": path}
+    one.jobs.client.call("POST", f"/v1.0/{{p}}/streaming/jobs/{one.job_id}/import-savepoint", body)
 
 
 def written(jobs: Jobs, folder: str) -> Counter[int]:
@@ -43,14 +70,14 @@ def written(jobs: Jobs, folder: str) -> Counter[int]:
     return Counter(int(number) for _, _, number in lines)
 
 
-def continued_from(jobs: Jobs, of_first: list[int]) -> int:
+def continued_from(jobs: Jobs, folder: str, of_first: list[int]) -> int:
     """The first number that another job wrote, which began from the state of one that went on to write ``of_first``.
 
     Where the files are is in the state too: both write to the first one's folder. So each number from there to the
     end of the first is there twice, and all others once.
     """
-    wait_until("the state is continued", lambda: max(written(jobs, "first")) > len(of_first) + 20)
-    both = written(jobs, "first")
+    wait_until("the state is continued", lambda: max(written(jobs, folder)) > len(of_first) + 20)
+    both = written(jobs, folder)
     twice = sorted(number for number, times in both.items() if times == 2)
     assert twice
     assert twice == list(range(twice[0], len(of_first)))
@@ -64,95 +91,104 @@ def objects(jobs: Jobs, prefix: str) -> list[str]:
     return [entry["key"] for entry in answer["objects"]]
 
 
-def laid_out(server: ServerUnderTest, engine_store: EngineStore, flink: str) -> Jobs:
-    engine_store.install(flink)
-    jobs = Jobs(server.start(), flink)
-    jobs.lay_out()
-    return jobs
-
-
-def running_counter(jobs: Jobs, name: str) -> int:
-    job_id = jobs.counter(name)
-    jobs.run(job_id)
-    jobs.until(job_id, "job_running")
-    wait_until("something was counted", lambda: jobs.counted(name))
-    return job_id
-
-
 @pytest.mark.parametrize("flink", TESTED)
+@together
 @promise("A savepoint is made while the job runs on, and another job goes on from it (import-savepoint)")
-def test_saved_while_it_runs_and_continued_by_another_job(
-    server: ServerUnderTest, engine_store: EngineStore, flink: str
-) -> None:
-    jobs = laid_out(server, engine_store, flink)
-    first = running_counter(jobs, "first")
-    failed = trigger(jobs, first, f"{BUCKET}/declaration.txt/not-a-folder")
-    assert not failed["has_savepoint"]
-    assert "could not be made" in failed["status_desc"]
+def test_saved_while_it_runs_and_continued_by_another_job(stage: Stage, flink: str) -> None:
+    line = flink.replace(".", "-")
+    name = f"first-{line}"
+    with running(stage, name, flink) as first, defined(stage, f"second-{line}", flink) as second:
+        jobs, place = first.jobs, f"obs://{BUCKET}/my sävepoints/{flink}/"
+        failed = saved(first, f"{BUCKET}/declaration.txt/not-a-folder")
+        assert not failed["has_savepoint"]
+        assert "could not be made" in failed["status_desc"]
 
-    saved = trigger(jobs, first, f"obs://{BUCKET}/my sävepoints/")
-    path = saved["savepoint_path"]
-    assert path.startswith(f"obs://{BUCKET}/my sävepoints/savepoint-")
-    assert (saved["has_savepoint"], saved["status_desc"]) == (True, "")
-    wait_until("it goes on", goes_on(jobs, "first"))
-    jobs.stop(first)
-    stopped = jobs.until(first, "job_cancel_success")
-    assert stopped["savepoint_path"] == path
-    end = ["job_running", "job_savepointing", "job_running", "job_canceling", "job_cancel_success"]
-    assert jobs.path(first)[-len(end) :] == end
-    of_first = jobs.counted("first")
+        done = saved(first, place)
+        path = done["savepoint_path"]
+        assert path.startswith(f"{place}savepoint-")
+        assert (done["has_savepoint"], done["status_desc"]) == (True, "")
+        first.grows(1)
+        first.stop()
+        stopped = first.until("job_cancel_success")
+        assert stopped["savepoint_path"] == path
+        end = ["job_running", "job_savepointing", "job_running", "job_canceling", "job_cancel_success"]
+        assert jobs.path(first.job_id)[-len(end) :] == end
+        of_first = jobs.counted(name)
 
-    second = jobs.counter("second")
-    import_into(jobs, second, f"{path}/")
-    assert jobs.detail(second)["savepoint_path"] == path
-    jobs.run(second, resume=True)
-    jobs.until(second, "job_running")
-    assert 0 < continued_from(jobs, of_first) < len(of_first)
-    jobs.delete(second)
-    assert objects(jobs, path.removeprefix(f"obs://{BUCKET}/"))  # what it began from is not its own
+        import_into(second, f"{path}/")
+        assert second.detail()["savepoint_path"] == path
+        second.run(resume=True)
+        second.until("job_running")
+        assert 0 < continued_from(jobs, name, of_first) < len(of_first)
+        jobs.delete(second.job_id)
+        assert objects(jobs, path.removeprefix(f"obs://{BUCKET}/"))  # what it began from is not its own
 
 
+@together
 @promise("import-savepoint takes a checkpoint too, and a run goes on from it")
-def test_a_checkpoint_is_imported_too(jobs: Jobs) -> None:
-    first = running_counter(jobs, "first")
-    jobs.stop(first)
-    assert not jobs.until(first, "job_cancel_success")["has_savepoint"]
-    kept = [key for key in objects(jobs, f"jobs/checkpoint/{first}/") if key.endswith("/_metadata")]
-    latest = max(kept, key=lambda key: int(key.split("/")[-2].removeprefix("chk-")))
-    second = jobs.counter("second")
-    import_into(jobs, second, f"{BUCKET}/{latest.removesuffix('/_metadata')}")
-    jobs.run(second, resume=True)
-    jobs.until(second, "job_running")
-    end = len(jobs.counted("first"))  # where the files are is in the state too
-    wait_until("the state is continued", lambda: len(jobs.counted("first")) > end + 20)
+def test_a_checkpoint_is_imported_too(stage: Stage) -> None:
+    with running(stage, "checkpointed") as first, defined(stage, "second") as second:
+        jobs = first.jobs
+        first.stop()
+        assert not first.until("job_cancel_success")["has_savepoint"]
+        kept = [key for key in objects(jobs, f"jobs/checkpoint/{first.job_id}/") if key.endswith("/_metadata")]
+        latest = max(kept, key=lambda key: int(key.split("/")[-2].removeprefix("chk-")))
+        import_into(second, f"{BUCKET}/{latest.removesuffix('/_metadata')}")
+        second.run(resume=True)
+        second.until("job_running")
+        end = len(jobs.counted(first.output))  # where the files are is in the state too
+        wait_until("the state is continued", lambda: len(jobs.counted(first.output)) > end + 20)
 
 
-@pytest.mark.parametrize("sign", ["", "savepoint-2.intent.json", "savepoint-2.answer.json", "savepoint-2.done.json"])
-@promise("Killed while it makes a savepoint, Headrace makes one: not none, not two")
-def test_killed_while_it_makes_a_savepoint_it_makes_one(server: ServerUnderTest, jobs: Jobs, sign: str) -> None:
-    """Killed as soon as this file of the deployment is there ("" = as soon as the request was accepted)."""
-    job_id = running_counter(jobs, "counter")
-    jobs.client.call("POST", f"/v1.0/{{p}}/streaming/jobs/{job_id}/savepoint", {"action": "TRIGGER"})
-    deployment = server.home / "deployments" / f"job-{job_id}-1"
-    if sign:
-        wait_until(f"{sign} is there", (deployment / sign).exists)
-    server.kill()
-    again = Jobs(server.start())
-    saved = again.until(job_id, "job_running")
-    assert saved["savepoint_path"].startswith(f"obs://{BUCKET}/jobs/savepoint/{job_id}/")
-    made = [key for key in objects(again, f"jobs/savepoint/{job_id}/") if key.endswith("/_metadata")]
-    assert [f"obs://{BUCKET}/{key}" for key in made] == [f"{saved['savepoint_path']}/_metadata"]
-    wait_until("it goes on", goes_on(again, "counter"))
-
-
+@together
 @promise("A stop with savepoint follows the savepoint that is being made")
-def test_a_stop_with_savepoint_follows_the_one_that_is_made(jobs: Jobs) -> None:
-    job_id = running_counter(jobs, "counter")
-    jobs.client.call("POST", f"/v1.0/{{p}}/streaming/jobs/{job_id}/savepoint", {"action": "TRIGGER"})
-    jobs.stop(job_id, savepoint=True)
-    stopped = jobs.until(job_id, "job_cancel_success")
-    assert stopped["has_savepoint"] is True
-    before = jobs.counted()
-    jobs.run(job_id, resume=True)
-    jobs.until(job_id, "job_running")
-    wait_until("it goes on from its end", lambda: len(jobs.counted()) > len(before) + 20)
+def test_a_stop_with_savepoint_follows_the_one_that_is_made(stage: Stage) -> None:
+    with running(stage, "followed") as one:
+        trigger(one)
+        one.stop(savepoint=True)
+        stopped = one.until("job_cancel_success")
+        assert stopped["has_savepoint"] is True
+        before = one.exact()
+        one.run(resume=True)
+        one.until("job_running")
+        wait_until("it goes on from its end", lambda: one.exact() > before + 20)
+
+
+@pytest.fixture(scope="module")
+def survivor(stage: Stage) -> Iterator[Playing]:
+    """A job that goes on whenever Headrace is killed. The first test that wants it comes when all others have ended."""
+    with running(stage, "survivor") as one:
+        yield one
+
+
+@pytest.mark.parametrize("sign", ["", "intent", "answer", "done"])
+@promise("Killed while it makes a savepoint, Headrace makes one: not none, not two")
+def test_killed_while_it_makes_a_savepoint_it_makes_one(stage: Stage, survivor: Playing, sign: str) -> None:
+    """Killed as soon as this file of the savepoint is there ("" = as soon as the request was accepted)."""
+    one, place = survivor, f"jobs/savepoint/{survivor.job_id}/"
+
+    def made() -> set[str]:
+        return {f"obs://{BUCKET}/{key}" for key in objects(one.jobs, place) if key.endswith("/_metadata")}
+
+    def signs() -> set[str]:
+        return {path.name for path in one.folder(1).glob(f"savepoint-*.{sign}.json")}
+
+    before, made_before, signs_before = one.detail()["savepoint_path"], made(), signs()
+    trigger(one)
+    if sign:
+        wait_until(f"savepoint-*.{sign}.json is there", lambda: signs() - signs_before)
+    stage.server.kill()
+    stage.start()
+    one.jobs = stage.jobs()
+
+    def newer() -> str:
+        path = one.until("job_running", "job_savepointing")["savepoint_path"]
+        return str(path) if path != before else ""
+
+    path = wait_until("the savepoint is made", newer)
+    one.until("job_running")
+    assert path.startswith(f"obs://{BUCKET}/{place}")
+    assert made() - made_before == {f"{path}/_metadata"}
+    one.grows(1)
+    assert one.exact()
+    assert one.attempt == 1

@@ -7,18 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.support.promises import promise
-from tests.support.server import Jobs, ServerUnderTest, is_jvm, processes_of, wait_until
+from tests.support.server import BUCKET, Jobs, ServerUnderTest, is_jvm, processes_of, wait_until
 
 pytestmark = pytest.mark.flink
 
 
-def jvms(server: ServerUnderTest) -> dict[str, int]:
-    """{role: pid} of the one deployment."""
-    found = server.home.glob("deployments/*/*/process.json")
+def jvms(server: ServerUnderTest, deployment: str = "*") -> dict[str, int]:
+    """{role: pid} of the deployment, or of the one that there is."""
+    found = server.home.glob(f"deployments/{deployment}/*/process.json")
     return {path.parent.name: json.loads(path.read_text())["pid"] for path in found}
 
 
@@ -43,51 +44,102 @@ def test_a_killed_headrace_finds_its_job_again(server: ServerUnderTest, jobs: Jo
     assert again.counted()
 
 
-@pytest.mark.parametrize("sign", ["", "prepared.json", "ports.json", "jobmanager/process.json", "started.json"])
+ROUNDS = {
+    # the file of the deployment at which Headrace is killed ("" = as soon as the request was accepted)
+    "": "",
+    "prepared.json": "savepoint-*.intent.json",
+    "ports.json": "savepoint-*.answer.json",
+    "jobmanager/process.json": "removed",
+    "started.json": "gone",
+}
+
+
+class Phoenix:
+    """A job that is started and stopped again and again, while Headrace is killed."""
+
+    def __init__(self, server: ServerUnderTest) -> None:
+        self.server = server
+        self.jobs = server.jobs()
+        self.id = self.jobs.counter("phoenix")
+        self.before: list[int] = []
+        """What had been counted when it was last at rest."""
+
+    @property
+    def deployment(self) -> Path:
+        """Folder of the one that is live, or of the next one."""
+        live = self.status not in ("job_init", "job_cancel_success")
+        attempt = self.jobs.path(self.id).count("job_submitting") + (not live)
+        return self.server.home / "deployments" / f"job-{self.id}-{attempt}"
+
+    @property
+    def status(self) -> str:
+        return str(self.jobs.detail(self.id)["status"])
+
+    def run(self) -> None:
+        self.before = self.jobs.counted("phoenix")
+        self.jobs.run(self.id, resume=bool(self.before))
+
+    def runs(self) -> None:
+        """Waits until it runs, and goes on from its state."""
+        self.jobs.until(self.id, "job_running")
+        enough = len(self.before) + 20
+        wait_until("it goes on from its state", lambda: len(self.jobs.counted("phoenix")) > enough)
+
+    def kill_headrace_at(self, deployment: Path, sign: str) -> None:
+        if sign:
+            wait_until(f"{sign} is there", lambda: list(deployment.glob(sign)))
+        self.server.kill()
+        self.jobs = Jobs(self.server.start())
+
+
+@pytest.fixture(scope="module")
+def phoenix(server: ServerUnderTest) -> Phoenix:
+    """It is deleted with the jobs of the next test."""
+    return Phoenix(server)
+
+
+@pytest.fixture(scope="module", params=ROUNDS, ids=[f"{start}+{stop}" for start, stop in ROUNDS.items()])
+def sign(request: pytest.FixtureRequest) -> str:
+    """Of the start; a round is a start and a stop."""
+    return str(request.param)
+
+
 @promise("Headrace that is killed while it starts a job starts it once")
-def test_killed_while_it_starts_a_job_it_starts_it_once(server: ServerUnderTest, jobs: Jobs, sign: str) -> None:
-    """Killed as soon as this file of the deployment is there ("" = as soon as the run was accepted)."""
-    job_id = jobs.counter()
-    jobs.run(job_id)
-    deployment = server.home / "deployments" / f"job-{job_id}-1"
-    if sign:
-        wait_until(f"{sign} is there", (deployment / sign).exists)
-    server.kill()
-    again = Jobs(server.start())
-    again.until(job_id, "job_running")
-    assert again.path(job_id) == ["job_init", "job_submitting", "job_running"]
-    assert [folder.name for folder in (server.home / "deployments").iterdir()] == [deployment.name]
-    running = [pid for pid in processes_of(deployment) if is_jvm(pid)]
-    assert sorted(running) == sorted(jvms(server).values())
+def test_killed_while_it_starts_a_job_it_starts_it_once(phoenix: Phoenix, sign: str) -> None:
+    deployments = phoenix.server.home / "deployments"
+    new = phoenix.deployment
+    phoenix.run()
+    phoenix.kill_headrace_at(new, sign)
+    phoenix.jobs.until(phoenix.id, "job_running")
+    rest = "job_cancel_success" if phoenix.before else "job_init"
+    assert phoenix.jobs.path(phoenix.id)[-3:] == [rest, "job_submitting", "job_running"]
+    assert phoenix.deployment == new
+    running = [pid for pid in processes_of(deployments) if is_jvm(pid)]
+    assert sorted(running) == sorted(jvms(phoenix.server, new.name).values())
     assert len(running) == 2
-    again.stop(job_id, savepoint=True)
-    again.until(job_id, "job_cancel_success")
-    again.counted()
+    phoenix.runs()
 
 
-@pytest.mark.parametrize("sign", ["", "savepoint-2.intent.json", "savepoint-2.answer.json", "removed", "gone"])
 @promise("Killed between the request of a stop with savepoint and its answer, Headrace finds the savepoint again")
-def test_killed_while_it_stops_a_job_it_stops_it_with_its_savepoint(
-    server: ServerUnderTest, jobs: Jobs, sign: str
-) -> None:
-    job_id = jobs.counter()
-    jobs.run(job_id)
-    jobs.until(job_id, "job_running")
-    wait_until("something was counted", jobs.counted)
-    jobs.stop(job_id, savepoint=True)
-    deployment = server.home / "deployments" / f"job-{job_id}-1"
-    if sign:
-        wait_until(f"{sign} is there", (deployment / sign).exists)
-    server.kill()
-    again = Jobs(server.start())
-    stopped = again.until(job_id, "job_cancel_success")
+def test_killed_while_it_stops_a_job_it_stops_it_with_its_savepoint(phoenix: Phoenix, sign: str) -> None:
+    if phoenix.status != "job_running":  # this test alone
+        phoenix.run()
+        phoenix.runs()
+    live = phoenix.deployment
+    saved = phoenix.server.home / "objects" / BUCKET / "jobs" / "savepoint" / str(phoenix.id)
+    before = set(saved.glob("*/savepoint-*/_metadata"))
+    phoenix.jobs.stop(phoenix.id, savepoint=True)
+    phoenix.kill_headrace_at(live, ROUNDS[sign])
+    stopped = phoenix.jobs.until(phoenix.id, "job_cancel_success")
     assert stopped["has_savepoint"] is True
-    assert again.path(job_id)[-3:] == ["job_savepointing", "job_canceling", "job_cancel_success"]
-    assert processes_of(server.home / "deployments") == []
-    before = again.counted()
-    again.run(job_id, resume=True)
-    again.until(job_id, "job_running")
-    wait_until("it goes on from its state", lambda: len(again.counted()) > len(before) + 20)
+    [made] = set(saved.glob("*/savepoint-*/_metadata")) - before
+    assert stopped["savepoint_path"] == f"obs://{made.parent.relative_to(phoenix.server.home / 'objects')}"
+    assert phoenix.jobs.path(phoenix.id)[-3:] == ["job_savepointing", "job_canceling", "job_cancel_success"]
+    assert processes_of(live.parent) == []
+    phoenix.jobs.counted("phoenix")
+    if sign == list(ROUNDS)[-1]:  # after the others the next round does it
+        phoenix.run()
+        phoenix.runs()
 
 
 @promise("A deployment whose folder was moved away is told to have vanished, and leaves no process")
@@ -165,7 +217,7 @@ def test_down_ends_a_serving_headrace_too(server: ServerUnderTest, jobs: Jobs) -
 
 
 def test_a_second_serve_on_one_home_is_refused(server: ServerUnderTest) -> None:
-    server.start()
+    server.client()
     assert server.process is not None
     second = subprocess.run(
         [sys.executable, "-m", "headrace", "serve", "--home", str(server.home), "--port", "0"],

@@ -96,6 +96,18 @@ class ServerUnderTest:
         wait_until("the server is ready", ready)
         return ApiClient.of_home(self.home)
 
+    def client(self) -> ApiClient:
+        """A connection of its own; starts the server if it does not run."""
+        running = self.process is not None and self.process.poll() is None
+        return ApiClient.of_home(self.home) if running else self.start()
+
+    def jobs(self) -> Jobs:
+        """Jobs on the default engine, everything laid out."""
+        one = Jobs(self.client())
+        if not (self.home / "objects" / BUCKET).exists():
+            one.lay_out()
+        return one
+
     @property
     def orders(self) -> Path:
         """What a seamed server is ordered, see ``headrace/faults/server.py``."""
@@ -183,6 +195,11 @@ class Jobs:
     def stop(self, job_id: int, *, savepoint: bool = False) -> None:
         body = {"job_ids": [job_id], "trigger_savepoint": savepoint}
         self.client.call("POST", "/v1.0/{p}/streaming/jobs/stop", body)
+
+    def all(self) -> list[int]:
+        """Ids of the jobs that there are."""
+        listed = self.client.call("GET", "/v1.0/{p}/streaming/jobs", query={"limit": 100})["job_list"]["jobs"]
+        return [int(job["job_id"]) for job in listed]
 
     def delete(self, job_id: int) -> None:
         self.client.call("DELETE", f"/v1.0/{{p}}/streaming/jobs/{job_id}")

@@ -209,7 +209,7 @@ PATHS: dict[str, tuple[JobSpec, tuple[Step, ...], str]] = {
         (*TO_RUNNING, DONE_BUT_UNSEEN, DONE_BUT_UNSEEN, REMOVED),
         f"{RUNNING_STORY} clearing Remove failed",
     ),
-    "exit 0 in main()": (THRICE, (*TO_RUNNING, EXITED, EXITED, REMOVED), f"{RUNNING_STORY} clearing Remove failed"),
+    "exit 0 in main()": (THRICE, (*TO_RUNNING, EXITED, EXITED, REMOVED), f"{RUNNING_STORY} clearing Remove restarting"),
     "finished": (THRICE, (*TO_RUNNING, FINISHED, FINISHED, REMOVED), f"{RUNNING_STORY} clearing Remove finished"),
     "its state is lost": (
         THRICE,
