@@ -20,16 +20,13 @@ serve: setup  ## the API on http://127.0.0.1:7373
 
 # Tests on real Flink mostly wait for JVMs: WORKERS of their modules run at a time, when the others are done.
 test: $(VENV)/dev.done  ## all tests: those without Flink on WORKERS cores, then those on real Flink
-	@trap 'exit 130' INT; quick=passed; flink=passed; \
+	@trap 'exit 130' INT; quick=passed; flink=passed; rm -rf build/figures; export HEADRACE_FIGURES=build/figures; \
 	$(PYTEST) -m 'not flink' -n $(WORKERS) --dist worksteal || quick=FAILED; \
 	$(PYTEST) -m flink -n $(WORKERS) --dist loadfile || flink=FAILED; \
 	echo "without Flink: $$quick; on real Flink: $$flink"; \
 	test $$quick$$flink = passedpassed
 
-reliability: $(VENV)/dev.done  ## all that promises something of broken parts; writes docs/reliability.md from the results
-	rm -rf build/figures
-	HEADRACE_FIGURES=build/figures $(PYTEST) -m promise
-	HEADRACE_FIGURES=build/figures $(PYTEST) tests/corpus
+reliability: $(VENV)/dev.done  ## writes docs/reliability.md from the results of the last `make test`
 	$(BIN)/python -m tests.support.promises build/figures
 
 check: $(VENV)/dev.done  ## lint, format, types, layers

@@ -114,8 +114,8 @@ def import_savepoint(
 
 
 def _to_save(parts: Services, job: Job, target: str) -> Desired:
-    failed = Phase.RESTARTING in (job.record.phase, job.record.outcome) or job.record.failure
-    if failed:
+    follows = bool(job.record.failure) and job.record.phase is not Phase.CLEARING
+    if follows or Phase.RESTARTING in (job.record.phase, job.record.outcome):
         raise WrongState(
             f"The job {job.id} has failed and is being restarted, so there is nothing to make a savepoint of. Trigger "
             "it when the job is job_running again; or stop the job with trigger_savepoint=true, which keeps its "

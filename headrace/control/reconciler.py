@@ -26,7 +26,7 @@ from headrace.domain.decisions import (
     Wait,
 )
 from headrace.domain.deployment import DeploymentPlan, savepoint_dir, triggered_savepoint_dir
-from headrace.domain.errors import HeadraceError, Refused
+from headrace.domain.errors import HeadraceError, Refused, Unavailable
 from headrace.domain.job import AT_REST, LIVE, Job, Phase
 from headrace.domain.lifecycle import decide
 from headrace.domain.observation import (
@@ -89,7 +89,12 @@ class Reconciler:
             Unavailable: the runtime did not answer; tick again later.
         """
         job = self.jobs.get(job_id)
-        decision = decide(job, self._observe(job))
+        try:
+            seen = self._observe(job)
+        except Unavailable as error:
+            self._tell(job, error)
+            raise
+        decision = decide(job, seen)
         match decision:
             case Move(record):
                 self.jobs.move(job, record, now_ms=self.now_ms(), clock=self.clock)
@@ -164,15 +169,19 @@ class Reconciler:
         return limit is not None and self.monotonic() - since > limit
 
     def _try(self, job: Job, action: Action) -> None:
-        """Carries it out; what hinders it is shown to the user, for as long as it does."""
+        """Carries it out; what hinders it is shown to the user."""
         try:
             self.step(f"before {type(action).__name__}")
             self._perform(job, action)
             self.step(f"after {type(action).__name__}")
         except HeadraceError as error:
-            if job.record.note != str(error) and job.record.phase in LIVE:
-                self.jobs.annotate(job, str(error))
+            self._tell(job, error)
             raise
+
+    def _tell(self, job: Job, hindrance: HeadraceError) -> None:
+        shown = job.record.phase in LIVE or job.record.phase is Phase.RESTARTING
+        if shown and job.record.note != str(hindrance):
+            self.jobs.annotate(job, str(hindrance))
 
     def _perform(self, job: Job, action: Action) -> None:
         match action:

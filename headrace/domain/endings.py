@@ -27,6 +27,19 @@ def _exited(evidence: Evidence) -> bool:
 
 SIGHTS: tuple[Rule, ...] = (
     Rule(
+        "finished, but not in order",
+        "Flink's FINISHED, but a JobManager that did not exit with 0",
+        "Flink has finished the job, but its JobManager did not end in order ({ended}), so nobody knows whether main() "
+        "had more to do",
+        "See whether the output is complete, and run the job again only if it is not.",
+        when=lambda evidence: (
+            evidence.view.sight in (Sight.DEAD, Sight.UNRESPONSIVE)
+            and evidence.view.flink is not None
+            and evidence.view.flink.state is FlinkState.FINISHED
+        ),
+        heals=False,
+    ),
+    Rule(
         "machine was started anew",
         "another boot of the machine",
         "The machine was started anew while the job ran",

@@ -101,7 +101,7 @@ class Record:
         restarts: restarts of the present run, Flink's in place and new deployments together: DLI's ``restart_times``.
         flink_restarts: how many of them Flink made in place within the current attempt.
         replacements: TaskManagers of the current attempt that ended and are to be replaced.
-        failure: why the current attempt is a restart, or will be one; "" once it runs.
+        failure: why the current attempt is a restart, or will be one, "" once it runs; in CLEARING: why it ended.
         retry_ms: in RESTARTING: when the next attempt is due, in milliseconds of the job clock (store/timeline.py).
     """
 

@@ -135,9 +135,9 @@ def _starting(job: Job, seen: Observation) -> Decision:
             return failed(job, seen, diagnosis.never_started(job.record.note))
         case Sight.ABSENT:
             return Act(Deploy()) if seen.granted else Move(job.record.evolve(phase=Phase.WAITING, note=""))
-        case Sight.DEAD:
+        case Sight.DEAD | Sight.UNRESPONSIVE:
             return _judge_dead(job, seen)
-        case Sight.UNRESPONSIVE | Sight.REMOVED:
+        case Sight.REMOVED:
             return failed(job, seen, diagnosis.explain(view))
         case Sight.LIVE:
             return _await_tasks(job, seen)
@@ -266,7 +266,7 @@ def _clearing(job: Job, seen: Observation) -> Decision:
     record = job.record
     match seen.deployment.sight:
         case Sight.UNREACHABLE:
-            return Wait()
+            return Wait(diagnosis.UNREACHABLE)
         case Sight.REMOVED if record.outcome is Phase.RESTARTING:
             if shall_end(job):
                 return _cancel(job)
@@ -275,9 +275,9 @@ def _clearing(job: Job, seen: Observation) -> Decision:
         case Sight.REMOVED if record.outcome is Phase.FAILED:
             kept, note = with_state(job, seen)
             where = note or notes.newest_state(seen.state)
-            return rest(kept, " ".join(text for text in (record.note, where) if text), Phase.FAILED)
+            return rest(kept, " ".join(text for text in (record.failure, where) if text), Phase.FAILED)
         case Sight.REMOVED:
-            return rest(job, record.note, record.outcome or Phase.FAILED)
+            return rest(job, record.failure, record.outcome or Phase.FAILED)
         case _:
             return Act(Remove())
 
@@ -310,9 +310,9 @@ def _ended(job: Job, seen: Observation) -> Decision | None:
     match view.sight:
         case Sight.UNREACHABLE:
             return Wait(diagnosis.UNREACHABLE)
-        case Sight.DEAD:
+        case Sight.DEAD | Sight.UNRESPONSIVE:
             return _judge_dead(job, seen)
-        case Sight.ABSENT | Sight.REMOVED | Sight.UNRESPONSIVE:
+        case Sight.ABSENT | Sight.REMOVED:
             return failed(job, seen, diagnosis.explain(view))
         case Sight.LIVE if view.flink is None:
             return None
@@ -329,8 +329,8 @@ def _ended(job: Job, seen: Observation) -> Decision | None:
 
 
 def _judge_dead(job: Job, seen: Observation) -> Decision:
-    """The JobManager's end was seen: finished needs two witnesses, exit code 0 *and* Flink's FINISHED. With only the
-    second, whether main() had more to do is not known: such a job is not run again.
+    """The JobManager's end was seen, or it was given up: finished needs two witnesses, exit code 0 *and* Flink's
+    FINISHED. With only the second, whether main() had more to do is not known: such a job is not run again.
     """
     view = seen.deployment
     done = view.flink is not None and view.flink.state is FlinkState.FINISHED

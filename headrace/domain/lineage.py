@@ -74,4 +74,5 @@ def _normal(uri: str) -> str:
 def _lost(seen_id: int, own: Sequence[State]) -> str:
     damaged = [state.path for state in own if state.checkpoint_id is None]
     which = f" ({damaged[-1]} cannot be read)" if damaged else ""
-    return f"Flink had completed checkpoint {seen_id}, but it is gone or damaged{which}"
+    elsewhere = ", or in a folder that only the code knows"
+    return f"Flink had completed checkpoint {seen_id}, but it is gone or damaged{which}{elsewhere}"

@@ -133,4 +133,4 @@ def rest(job: Job, note: str, phase: Phase) -> Move:
 
 def end(job: Job, outcome: Phase, note: str) -> Move:
     """The deployment has come to its end; ``outcome`` follows when nothing of it is left."""
-    return Move(job.record.evolve(phase=Phase.CLEARING, outcome=outcome, failure="", note=note))
+    return Move(job.record.evolve(phase=Phase.CLEARING, outcome=outcome, failure=note, note=""))

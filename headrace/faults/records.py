@@ -14,7 +14,6 @@ from headrace.domain.job import Phase
 from headrace.faults.oracle import Restarts
 from headrace.store.journal import HistoryEntry, Kind
 
-
 Rows = Callable[..., list[dict[str, Any]]]
 """(query, values …) -> rows."""
 

@@ -50,6 +50,8 @@ _OWNED = {
     "env.pid.": "folders",
     "state.savepoints.dir": "folders",
     "execution.checkpointing.savepoint-dir": "folders",
+    "state.checkpoints.create-subdir": "folders",
+    "execution.checkpointing.create-subdir": "folders",
     "parallelism.default": "form",
     "taskmanager.numberOfTaskSlots": "form",
     "taskmanager.cpu.cores": "form",

@@ -7,8 +7,8 @@
         removed  gone                            the fence; and that nothing lives behind it any more
         lib -> engine  usrlib/  plugins/  classpath/userData/  log/  archive/  tmp/
         jobmanager/  taskmanager-1/ …            one keeper each: command, process and exit on record
-        lineage.json  heard.json                 its checkpoints
         savepoint-3.*                            the savepoint of request 3, with or without a stop
+    <home>/state/job-7/records/                  its checkpoints (``states``)
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from headrace.domain.observation import (
     FlinkJob,
     FlinkState,
     Preparation,
+    SavepointView,
     Sight,
     StateView,
     Trace,
@@ -164,8 +165,8 @@ class LocalRuntime:
         savepoint = savepoints.recorded(request_no)
         log = str((layout.log / "jobmanager.log").relative_to(self._home))
         if watched.given_up:
-            return DeploymentView(Sight.UNRESPONSIVE, savepoint=savepoints.find(request_no), log=log)
-        asked_at, sight = self._monotonic(), Sight.LIVE
+            return self._given_up(layout, savepoints.find(request_no), log)
+        asked_at = self._monotonic()
         try:
             flink = watched.jobs.look()
             self._states(layout).hear(watched.jobs.seen)
@@ -178,17 +179,23 @@ class LocalRuntime:
             if watched.silent_since is None:
                 watched.silent_since = asked_at
             if self._monotonic() - watched.silent_since > self._patience_s(layout):
-                sight, watched.given_up = Sight.UNRESPONSIVE, True
-                savepoint = savepoints.find(request_no)  # it may be made, though nobody tells
+                watched.given_up = True
+                return self._given_up(layout, savepoints.find(request_no), log)
         return DeploymentView(
-            sight,
+            Sight.LIVE,
             flink,
             lost_taskmanagers=taskmanagers.lost(layout, self._home),
-            replaced=max(0, len(taskmanagers.numbers(layout)) - first_taskmanagers(layout)),
+            replaced=max(0, len(taskmanagers.started(layout)) - first_taskmanagers(layout)),
             silent_taskmanagers=silent,
             savepoint=savepoint,
             log=log,
         )
+
+    def _given_up(self, layout: Layout, savepoint: SavepointView, log: str) -> DeploymentView:
+        """One that answers no more may have done its work before, though nobody heard: its archive and its savepoint
+        tell.
+        """
+        return DeploymentView(Sight.UNRESPONSIVE, views.archived_job(layout.archive), savepoint=savepoint, log=log)
 
     def _patience_s(self, layout: Layout) -> float:
         """How long REST may be silent: one that has never answered may be starting still, on a busy machine."""
@@ -284,7 +291,7 @@ class LocalRuntime:
     def names(self) -> tuple[str, ...]:
         """See Runtime.names."""
         folders = [folder for folder in self._deployments.iterdir() if folder.is_dir()]
-        return tuple(sorted(f.name for f in folders if self.observe(f.name).sight is not Sight.REMOVED))
+        return tuple(sorted(folder.name for folder in folders if not (folder / GONE).exists()))
 
     def remains(self, job_id: int) -> bool:
         """See Runtime.remains."""
@@ -293,7 +300,7 @@ class LocalRuntime:
     def erase(self, job_id: int) -> None:
         """See Runtime.erase. What Flink wrote into buckets (checkpoints, savepoints) stays, as in DLI."""
         for folder in self._folders(job_id):
-            if self.observe(folder.name).sight is Sight.REMOVED:
+            if (folder / GONE).exists():
                 shutil.rmtree(folder)
         if not self._folders(job_id):
             shutil.rmtree(self._state(job_id), ignore_errors=True)
@@ -339,7 +346,7 @@ class LocalRuntime:
         return Path("/" + uri.removeprefix("file:").lstrip("/"))
 
     def _states(self, layout: Layout) -> States:
-        return States(layout.folder, self._local)
+        return States(layout, self._state(_job_of(layout.folder.name)), self._local)
 
     def _watch(self, name: str, layout: Layout) -> _Watched:
         if not (layout.folder / "ports.json").exists():
@@ -373,7 +380,7 @@ class LocalRuntime:
         """
         for folder in self._folders(plan.job_id):
             layout = Layout(folder)
-            if folder.name == plan.name or layout == earlier or self.observe(folder.name).sight is not Sight.REMOVED:
+            if folder.name == plan.name or layout == earlier or not (folder / GONE).exists():
                 continue
             shutil.rmtree(layout.usrlib, ignore_errors=True)
             old = _attempt_of(folder.name) <= plan.attempt - self._limits.kept_attempts

@@ -118,8 +118,9 @@ def look(folder: Path) -> Kept:
     if identity is None or keeper is None:
         return Kept(Life.NEVER)
     if identity.lives():
-        return Kept(Life.RUNS, identity=identity, keeper=keeper)
+        return Kept(Life.RUNS, identity=identity, keeper=keeper, started_at=started.get("at") if started else None)
     if keeper.lives():
+        _wake(keeper)
         return Kept(Life.ENDING, identity=identity, keeper=keeper)
     ended = _read(folder / "exit.json")  # it may have been written since we looked
     return _ended(ended, started, identity, keeper)
@@ -155,6 +156,13 @@ def end_unrecorded(folder: Path) -> bool:
         if stat is not None:
             _signal(pid, stat.start_time, signal.SIGKILL)
     return not jvms and not keepers
+
+
+def _wake(keeper: Identity) -> None:
+    """A keeper that somebody has stopped (SIGSTOP) goes on: all that it has to do is to write down the end."""
+    stat = _stat(keeper.pid)
+    if stat is not None and stat.state in "Tt":
+        _signal(keeper.pid, keeper.start_time, signal.SIGCONT)
 
 
 def _command(pid: int) -> list[str]:

@@ -1,9 +1,10 @@
 """The checkpoints and savepoints of one deployment: noted while it lives, found when it is gone.
 
-Files of the deployment's folder::
+Files, kept apart from the deployment's folder (``<home>/state/job-7/records/``), so that nothing is forgotten where
+somebody clears that away::
 
-    lineage.json   {directory, before}    where its checkpoints go, and whose were there before it started
-    heard.json     {jobs, id, path}       its Flink jobs, and the newest state that Flink told to be complete
+    job-7-1.lineage.json   {directory, before}   where its checkpoints go, and whose were there before it started
+    job-7-1.heard.json     {jobs, id, path}      its Flink jobs, and the newest state that Flink told to be complete
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from headrace.domain.errors import Unavailable
 from headrace.domain.lineage import State, newest
 from headrace.domain.observation import StateView
-from headrace.flink import metadata
+from headrace.flink import joblog, metadata
+from headrace.flink.command import Layout
 from headrace.flink.watch import Completed
 from headrace.runtimes import files
 
 FLINK_JOB = re.compile(r"[0-9a-f]{32}")
+COMMAND = "command.json"
+RECORDS = "records"
+HEARD = ".heard.json"
 SEEN_HERE = ("obs://", "file:", "/")
 """Places that this machine can look into."""
 
@@ -28,10 +34,14 @@ SEEN_HERE = ("obs://", "file:", "/")
 class States:
     """What one deployment has completed."""
 
-    def __init__(self, folder: Path, local: Callable[[str], Path]) -> None:
-        """``local``: the folder of this machine behind a URI."""
-        self._lineage = folder / "lineage.json"
-        self._heard = folder / "heard.json"
+    def __init__(self, layout: Layout, state: Path, local: Callable[[str], Path]) -> None:
+        """``state``: the job's folder for what outlives deployments; ``local``: the folder of this machine behind a
+        URI.
+        """
+        self._layout = layout
+        self._records = state / RECORDS
+        self._lineage = self._records / f"{layout.folder.name}.lineage.json"
+        self._heard = self._records / f"{layout.folder.name}{HEARD}"
         self._local = local
 
     def begin(self, directory: str) -> None:
@@ -41,6 +51,7 @@ class States:
             Unavailable: the disk does not take it.
         """
         if not self._lineage.exists():
+            self._make_folder()
             files.write(self._lineage, {"directory": directory, "before": self._jobs_in(directory)})
 
     @property
@@ -61,6 +72,7 @@ class States:
             "path": completed.path if completed else "",
         }
         if not self._heard.exists() or files.read(self._heard) != content:
+            self._make_folder()
             files.write(self._heard, content)
 
     def newest(self, restored_from: str, savepoints: Sequence[str]) -> StateView:
@@ -74,6 +86,8 @@ class States:
             Unavailable: its records cannot be read.
         """
         heard = self._known()
+        if not self._lineage.exists() and not heard["jobs"] and (self._layout.role("jobmanager") / COMMAND).exists():
+            return StateView(problem="it was started, but the record of where its checkpoints are is missing")
         elsewhere = [place for place in self._places() if not place.startswith(SEEN_HERE)]
         if elsewhere and heard["id"] is not None:
             return StateView(problem=f"its checkpoints are in {elsewhere[0]}, which Headrace cannot look into")
@@ -94,7 +108,16 @@ class States:
                 kept = True
             else:
                 shutil.rmtree(folder, ignore_errors=True)
+        if not kept:
+            self._lineage.unlink(missing_ok=True)
+            self._heard.unlink(missing_ok=True)
         return not kept
+
+    def _make_folder(self) -> None:
+        try:
+            self._records.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"{self._records} cannot be written: {error}") from error
 
     def _checkpoints(self) -> list[State]:
         return [
@@ -122,7 +145,7 @@ class States:
 
     def _of_others(self) -> set[str]:
         """Flink jobs that other deployments have, which may put their checkpoints into the same folder."""
-        records = self._heard.parent.parent.glob(f"*/{self._heard.name}")
+        records = self._records.parent.parent.glob(f"*/{RECORDS}/*{HEARD}")
         return {name for other in records if other != self._heard for name in files.read(other)["jobs"]}
 
     def _places(self) -> list[str]:
@@ -140,4 +163,8 @@ class States:
         return sorted(entry.name for entry in folder.iterdir() if FLINK_JOB.fullmatch(entry.name))
 
     def _known(self) -> dict[str, Any]:
-        return files.read(self._heard) if self._heard.exists() else {"jobs": [], "id": None, "path": ""}
+        """What was heard, and what Flink's log tells besides: the last words of one that died unheard."""
+        heard = files.read(self._heard) if self._heard.exists() else {"jobs": [], "id": None, "path": ""}
+        logged = joblog.completed(self._layout.log / "jobmanager.log")
+        numbers = [number for number in (heard["id"], *logged.values()) if number is not None]
+        return {**heard, "jobs": sorted({*heard["jobs"], *logged}), "id": max(numbers, default=None)}

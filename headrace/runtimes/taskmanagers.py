@@ -30,6 +30,15 @@ def numbers(layout: Layout) -> list[int]:
     return sorted(int(folder.name.rpartition("-")[2]) for folder in layout.folder.glob("taskmanager-*"))
 
 
+def started(layout: Layout) -> list[int]:
+    """Those that were really started, or could not be: a start that broke off half-way is none.
+
+    Raises:
+        Unavailable: their records cannot be read.
+    """
+    return [n for n in numbers(layout) if processes.look(layout.role(role(n))).life is not Life.NEVER]
+
+
 def lost_before(layout: Layout, home: Path, jobmanager: Kept) -> tuple[LostTaskManager, ...]:
     """Those that had ended before their JobManager did.
 
@@ -79,9 +88,10 @@ def silence(layout: Layout, ordered: tuple[int, ...]) -> None:
 
 @dataclass
 class _Heard:
-    """When one was missing first; ``once``: it had been heard of before."""
+    """When one was missing first, and for how long it may; ``once``: it had been heard of before."""
 
     since: float | None = None
+    patience_s: float = 0.0
     once: bool = False
 
 
@@ -98,21 +108,30 @@ class Hearing:
         """Those that live, but are not among ``known`` (Flink's resource ids) for too long."""
         found = []
         for number in numbers(layout):
-            if processes.look(layout.role(role(number))).life is not Life.RUNS:
+            kept = processes.look(layout.role(role(number)))
+            if kept.life is not Life.RUNS:
                 continue
             heard = self._heard.setdefault(number, _Heard())
             if f"{layout.folder.name}-{role(number)}" in known:
                 heard.since, heard.once = None, True
                 continue
             now = self._monotonic()
-            heard.since = now if heard.since is None else heard.since
-            if now - heard.since > (self._deadline_s if heard.once else NEVER_HEARD_S):
+            if heard.since is None:
+                heard.since, heard.patience_s = now, self._deadline_s if heard.once else self._patience_s(kept)
+            if now - heard.since > heard.patience_s:
                 found.append(number)
         return tuple(found)
 
+    def _patience_s(self, kept: Kept) -> float:
+        """With one that was not heard of yet, by this Headrace at least: what is old has started long ago."""
+        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - kept.started_at if kept.started_at is not None else 0.0
+        return max(self._deadline_s, NEVER_HEARD_S - age_s)
+
 
 def _short(kept: Kept) -> bool:
-    if kept.started_at is None or kept.ended_at is None:
+    if kept.started_at is None:
+        return True  # it could not even be started
+    if kept.ended_at is None:
         return False
     return kept.ended_at - kept.started_at < SHORT_S
 

@@ -75,6 +75,12 @@ THRESHOLD = "Exceeded checkpoint tolerable failure threshold. The latest checkpo
 
 EXAMPLES: list[tuple[str, DeploymentView, str]] = [
     ("machine was started anew", DeploymentView(Sight.DEAD, rebooted=True, evidence="old"), "restart_when_exception"),
+    ("finished, but not in order", DeploymentView(Sight.DEAD, FlinkJob(FlinkState.FINISHED), -9), "output is complete"),
+    (
+        "finished, but not in order",
+        DeploymentView(Sight.UNRESPONSIVE, FlinkJob(FlinkState.FINISHED)),
+        "run the job again",
+    ),
     ("JobManager is silent", DeploymentView(Sight.UNRESPONSIVE, evidence="old"), "manager_cu_number"),
     ("deployment has vanished", DeploymentView(Sight.REMOVED), "Run the job again"),
     ("deployment has vanished", DeploymentView(Sight.ABSENT), "Run the job again"),

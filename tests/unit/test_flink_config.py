@@ -34,6 +34,8 @@ PLACES = config.Places(Path("/d"), Path("/o"), Path("/s"), 1111, 2222)
         "restart-strategy.type",
         "restart-strategy.fixed-delay.attempts",
         "state.savepoints.dir",
+        "state.checkpoints.create-subdir",
+        "execution.checkpointing.create-subdir",
         "execution.savepoint.path",
         "fs.obs.local.root",
         "flink.dli.job.scale.enable",

@@ -187,6 +187,18 @@ def test_of_an_earlier_boot(role: Path) -> None:
     wait_until("it is ended", lambda: processes.end(processes.look(role), force=True), 60)
 
 
+@promise("A keeper that was stopped by a signal is woken to write down how its program ended.")
+def test_a_frozen_keeper_is_woken(role: Path) -> None:
+    order(role, "sleep 1000")
+    processes.start(role)
+    kept = processes.look(role)
+    assert kept.keeper is not None
+    assert kept.identity is not None
+    os.kill(kept.keeper.pid, signal.SIGSTOP)
+    os.kill(kept.identity.pid, signal.SIGKILL)
+    assert ended(role).code == -signal.SIGKILL
+
+
 def test_nobody_saw_its_end(role: Path) -> None:
     order(role, "sleep 1000")
     processes.start(role)

@@ -392,7 +392,7 @@ def test_each_run_is_a_new_attempt() -> None:
     ],
 )
 def test_a_failure_tells_its_cause(steps: tuple[Step, ...], note: str) -> None:
-    assert note in live(steps)[0].record.note
+    assert note in live(steps)[0].record.told
 
 
 def test_a_run_and_a_stop_forget_the_old_failure() -> None:
@@ -425,7 +425,7 @@ def test_why_a_savepoint_failed_stays_readable_while_the_job_runs(seen: Observat
         (Phase.CANCELING, CANCELLING, ""),
         (Phase.STOP_FAILED, HIDDEN, None),  # what it says stays, for nothing would write it again
         (Phase.STOP_FAILED, RUNS, None),
-        (Phase.CLEARING, HIDDEN, None),
+        (Phase.CLEARING, HIDDEN, diagnosis.UNREACHABLE),
     ],
 )
 def test_what_a_person_reads_while_it_waits(phase: Phase, seen: Observation, note: str | None) -> None:

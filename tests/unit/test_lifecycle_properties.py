@@ -332,7 +332,7 @@ def test_the_recorded_outcome_is_kept(job: Job, seen: Observation) -> None:
     else:
         assert decision.record.phase is (job.record.outcome or Phase.FAILED)
     if job.record.outcome in OUTCOMES:
-        assert decision.record.note.startswith(job.record.note)
+        assert decision.record.note.startswith(job.record.failure)
 
 
 @law()
@@ -443,9 +443,7 @@ def test_what_is_restored_is_the_savepoint_if_and_only_if_asked(job: Job, seen: 
 @law(ACTIVE)
 def test_a_failure_says_why(job: Job, seen: Observation) -> None:
     decision = decide(job, seen)
-    if isinstance(decision, Move) and decision.record.outcome in FAILURES:
-        assert decision.record.note
-    if isinstance(decision, Move) and decision.record.outcome is Phase.RESTARTING:
+    if isinstance(decision, Move) and decision.record.outcome in {*FAILURES, Phase.RESTARTING}:
         assert decision.record.failure
     if isinstance(decision, Move) and decision.record.phase is Phase.RESTARTING:
         assert decision.record.note  # when the next try is
@@ -538,7 +536,11 @@ def test_what_never_ran_is_started_again_only_if_it_was_killed(job: Job, seen: O
 @law(LIVE)
 def test_what_may_have_finished_is_not_run_again(job: Job, seen: Observation) -> None:
     flink = seen.deployment.flink
-    if flink is not None and flink.state is FlinkState.FINISHED and seen.deployment.sight is Sight.DEAD:
+    if (
+        flink is not None
+        and flink.state is FlinkState.FINISHED
+        and seen.deployment.sight in (Sight.DEAD, Sight.UNRESPONSIVE)
+    ):
         assert not follows_a_failure(decide(job, seen))
 
 

@@ -102,6 +102,7 @@ MISSING_CLASS = view(
     Sight.DEAD, FlinkState.FAILED, ran=True, exit_code=163, failure="java.lang.NoClassDefFoundError: com/acme/Gone"
 )
 DONE_BUT_UNSEEN = replace(FINISHED, deployment=replace(FINISHED.deployment, exit_code=None))
+DONE_AND_FROZEN = view(Sight.UNRESPONSIVE, FlinkState.FINISHED, ran=True)
 HEALING = Observation(preparation=Preparation(PreparationState.FAILED, "No space left on device", heals=True))
 REMOVED_WITH = replace(REMOVED, state=NEWEST)
 REMOVED_WITHOUT = replace(REMOVED, state=LOST)
@@ -118,6 +119,11 @@ PATHS: dict[str, tuple[JobSpec, tuple[Step, ...], str]] = {
     # -- a new deployment
     "killed": (THRICE, (*TO_RUNNING, *KILL, TOO_SOON, *AGAIN), f"{RUNNING_STORY} {KILL_STORY} . {AGAIN_STORY}"),
     "frozen": (THRICE, (*TO_RUNNING, FROZEN, FROZEN, REMOVED), f"{RUNNING_STORY} {KILL_STORY}"),
+    "frozen when it was done": (
+        THRICE,
+        (*TO_RUNNING, DONE_AND_FROZEN, FROZEN, REMOVED),
+        f"{RUNNING_STORY} clearing Remove failed",
+    ),
     "vanished": (THRICE, (*TO_RUNNING, ABSENT, ABSENT, REMOVED), f"{RUNNING_STORY} {KILL_STORY}"),
     "removed by somebody else": (THRICE, (*TO_RUNNING, REMOVED, REMOVED), f"{RUNNING_STORY} clearing restarting"),
     "the machine was started anew": (

@@ -59,6 +59,12 @@ class Deployment:
         exit_record = {"code": code, "error": "", "at": now - ago_s, "oom_kills": 0}
         (self.folder(number) / "exit.json").write_text(json.dumps(exit_record))
 
+    def unstartable(self, number: int, *, ago_s: float) -> None:
+        """The record of one that a keeper could not start."""
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        exit_record = {"code": 127, "error": "the process could not be started", "at": now - ago_s, "oom_kills": 0}
+        (self.folder(number) / "exit.json").write_text(json.dumps(exit_record))
+
     def end(self, number: int) -> None:
         wait_until("it is ended", lambda: processes.end(processes.look(self.folder(number)), force=True), 60)
 
@@ -89,6 +95,17 @@ def test_all_that_run_are_not_lost(deployment: Deployment) -> None:
     deployment.folder(3)  # about to be started
     assert deployment.lost() == ()
     assert taskmanagers.numbers(deployment.layout) == [1, 2, 3]
+    assert taskmanagers.started(deployment.layout) == [1, 2]
+
+
+@promise("A TaskManager that cannot even be started is tried again with a backoff.")
+def test_those_that_cannot_be_started_wait_for_their_turn(deployment: Deployment) -> None:
+    deployment.unstartable(1, ago_s=9)
+    deployment.unstartable(2, ago_s=0)
+    assert deployment.numbers() == [1]
+    deployment.unstartable(2, ago_s=3)
+    assert deployment.numbers() == [1, 2]
+    assert taskmanagers.started(deployment.layout) == [1, 2]
 
 
 def test_numbers_are_numbers(deployment: Deployment) -> None:
@@ -202,9 +219,21 @@ def test_one_that_was_never_heard_of_may_still_be_starting(deployment: Deploymen
     deployment.start(1)
     hearing = Hearing(30.0, clock)
     assert hearing.silent(deployment.layout, frozenset()) == ()
-    clock.now_s += NEVER_HEARD_S
+    clock.now_s += NEVER_HEARD_S / 2
     assert hearing.silent(deployment.layout, frozenset()) == ()
-    clock.now_s += 1
+    clock.now_s += NEVER_HEARD_S / 2 + 1
+    assert hearing.silent(deployment.layout, frozenset()) == (1,)
+
+
+@promise("A TaskManager that froze while Headrace was down is given no longer than another that freezes.")
+def test_one_that_started_long_ago_has_no_time_to_start(deployment: Deployment, clock: Clock) -> None:
+    deployment.start(1)
+    record = deployment.folder(1) / "process.json"
+    begun = json.loads(record.read_text())
+    record.write_text(json.dumps({**begun, "at": begun["at"] - NEVER_HEARD_S}))
+    hearing = Hearing(30.0, clock)
+    assert hearing.silent(deployment.layout, frozenset()) == ()
+    clock.now_s += 31
     assert hearing.silent(deployment.layout, frozenset()) == (1,)
 
 
