@@ -23,6 +23,11 @@ log = logging.getLogger(__name__)
 MAX_HEAD_BYTES = 64 * 1024
 """A key of 1024 bytes, percent-encoded, beside a token of 8 KB; h11's own limit is 16 KB."""
 
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open. Who asks again at the moment when it is closed is told of an error, and
+uvicorn's own 5 s is how often many ask.
+"""
+
 _REASONS = {400: "Bad Request", 408: "Request Timeout", 503: "Service Unavailable"}
 
 
@@ -38,6 +43,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=5,
     )
 

@@ -22,7 +22,7 @@ from headrace.runtimes.base import Runtime
 from headrace.runtimes.fake import FakeRuntime
 from headrace.runtimes.local import LocalRuntime
 from headrace.settings import load_settings
-from tests.support.server import EXAMPLES, is_jvm, processes_of
+from tests.support.server import EXAMPLES, QUICK, is_jvm, processes_of
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,7 @@ def local(folder: Path) -> Iterator[Case]:
             size(JobSpec("job"), {}, 1024),
             "statefulCounter.jar",
             args=("--rate", "20", "--output", f"obs://b/{name}"),
+            options=dict([QUICK]),
             checkpoint_interval_s=1,
         )
 

@@ -37,9 +37,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, engine_store: EngineStore) 
 
 @pytest.fixture
 def jobs(server: ServerUnderTest) -> Iterator[Jobs]:
-    """Jobs on the default engine, everything laid out; at the end nothing is left of them but what they wrote."""
+    """Jobs on the default engine, everything laid out; before and afterwards there is nothing but what others wrote."""
+    _clear(server)
     yield server.jobs()
-    again = server.jobs()
-    for job_id in again.all():
-        again.delete(job_id)
+    _clear(server)
+
+
+def _clear(server: ServerUnderTest) -> None:
+    jobs = server.jobs()
+    for job_id in jobs.all():
+        jobs.delete(job_id)
     wait_until("no deployment is left", lambda: not list((server.home / "deployments").iterdir()))
