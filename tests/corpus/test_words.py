@@ -50,6 +50,7 @@ def test_every_rule_of_words_has_a_seeded_failure() -> None:
         "machine was started anew",
         "JobManager is silent",  # tests/flink/test_lost_parts.py, where its deadline is short
         "deployment has vanished",
+        "finished, but not in order",
         "cancelled through Flink",
         "TaskManager was silent",
     }
