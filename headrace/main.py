@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ from headrace.api.app import create_app
 from headrace.api.connections import server_config
 from headrace.api.services import JarCheck, Services
 from headrace.control.driver import Driver
+from headrace.control.logs import LogShipper
 from headrace.control.reconciler import Planner, Reconciler
 from headrace.control.scheduler import Scheduler
 from headrace.domain.deployment import parse_runtime_config, plan
@@ -34,7 +36,7 @@ from headrace.identity.keystone import ExternalKeystone
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
-from headrace.runtimes import machine
+from headrace.runtimes import logfiles, machine
 from headrace.runtimes.local import Limits, LocalRuntime
 from headrace.runtimes.processes import boot_id
 from headrace.settings import Settings
@@ -61,7 +63,7 @@ def now_ms() -> int:
 
 @dataclass(frozen=True)
 class Server:
-    """All parts of one server, built and wired; ``driver`` is not started yet."""
+    """All parts of one server, built and wired; nothing is started yet."""
 
     settings: Settings
     home: Home
@@ -69,7 +71,18 @@ class Server:
     jobs: JobStore
     runtime: LocalRuntime
     driver: Driver
+    logs: LogShipper
     services: Services
+
+    def start(self) -> None:
+        """Starts all that works on its own."""
+        self.driver.start()
+        self.logs.start()
+
+    def stop(self) -> None:
+        """Ends it; running jobs are left as they are."""
+        self.driver.stop()
+        self.logs.stop()
 
 
 @dataclass(frozen=True)
@@ -121,7 +134,10 @@ def build(
             engines,
             artifacts.locate,
             limits=Limits(
-                settings.unresponsive_after_seconds, settings.taskmanager_silent_after_seconds, settings.kept_attempts
+                settings.unresponsive_after_seconds,
+                settings.taskmanager_silent_after_seconds,
+                settings.kept_attempts,
+                settings.log_spool_mb << 20,
             ),
         )
         jobs, queues = JobStore(database), QueueStore(database)
@@ -153,6 +169,8 @@ def build(
             step=seams.step,
         )
         driver = Driver(reconciler, settings.sweep_seconds)
+        owed = functools.partial(logfiles.all_owed, home.folder / "deployments")
+        logs = LogShipper(owed, objects.put, jobs, seams.now_ms, settings.log_period_seconds)
         services = Services(
             settings=settings,
             jobs=jobs,
@@ -179,7 +197,7 @@ def build(
             now_ms=seams.now_ms,
         )
         with contextlib.closing(runtime):
-            yield Server(settings, home, identity, jobs, runtime, driver, services)
+            yield Server(settings, home, identity, jobs, runtime, driver, logs, services)
 
 
 class _Http(uvicorn.Server):
@@ -212,7 +230,7 @@ def serve(
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listener.getsockname()[1]}"
         server.home.server_file.unlink(missing_ok=True)  # of one that was killed
-        server.driver.start()
+        server.start()
         announcer = threading.Thread(target=_announce, args=(http, server, url, ready), daemon=True)
         announcer.start()
         previous = {number: signal.signal(number, http.leave) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -222,7 +240,7 @@ def serve(
             for number, handler in previous.items():
                 signal.signal(number, handler)
             server.home.server_file.unlink(missing_ok=True)
-            server.driver.stop()
+            server.stop()
             log.info("stopped; running jobs go on")
 
 
@@ -235,7 +253,7 @@ def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], 
     with build(settings) as server:
         waiting = {job_id for job_id in server.jobs.unsettled() if _ask_to_stop(server, job_id, with_savepoint)}
         server.driver.remove_orphans()
-        server.driver.start()
+        server.start()
         try:
             while waiting:
                 for job_id in sorted(waiting):
@@ -251,7 +269,7 @@ def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], 
                 server.driver.remove_orphans()
                 time.sleep(0.1)
         finally:
-            server.driver.stop()
+            server.stop()
 
 
 def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # noqa: FBT001

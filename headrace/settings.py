@@ -89,6 +89,15 @@ class Settings(BaseSettings):
         ),
     ] = 5
 
+    log_period_seconds: Annotated[
+        float,
+        Field(gt=0, le=60, description="Period at which logs of jobs with log_enabled go to their bucket."),
+    ] = 2.0
+    log_spool_mb: Annotated[
+        int,
+        Field(ge=1, description="So much of each log stays on this machine, the newest; what is older goes."),
+    ] = 128
+
     max_body_kb: Annotated[int, Field(ge=16, description="Largest body of an API request (objects excepted).")] = 1024
     max_object_mb: Annotated[int, Field(ge=1, description="Largest object that `headrace objects put` takes.")] = 2048
     body_timeout_seconds: Annotated[

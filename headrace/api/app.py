@@ -24,6 +24,7 @@ from headrace.api import (
     keystone,
     keystone_projects,
     keystone_users,
+    logs,
     objects,
     openapi,
     packages,
@@ -53,6 +54,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.router,
     batches.router,
     graphs.router,
+    logs.router,
     privileges.router,  # before the queues: a queue of the name user-authorization would be in the way
     queues.router,
     queue_settings.router,

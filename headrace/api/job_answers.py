@@ -39,6 +39,7 @@ AFTER_CREATE = {
     "delete": link("jobs_delete", _OF_NEW_JOB),
     "history": link("jobs_history", _OF_NEW_JOB),
     "events": link("jobs_events", _OF_NEW_JOB),
+    "logs": link("logs_logs", _OF_NEW_JOB),
     "execute-graph": link("graphs_execute_graph", _OF_NEW_JOB),
     "savepoint": link("savepoints_trigger", _OF_NEW_JOB),
     "import-savepoint": link("savepoints_import_savepoint", _OF_NEW_JOB),
@@ -315,6 +316,33 @@ class HistoryAnswer(Answer):
     moves: Annotated[list[JobMove], Field(description="Oldest first")]
 
 
+class JobLog(Answer):
+    """One log of one process."""
+
+    attempt: Attempt
+    role: Annotated[str, Field(description="Process", examples=["taskmanager-1"])]
+    name: Annotated[str, Field(description="What it is", examples=["taskmanager.log"])]
+    size: Annotated[int, Field(ge=0, description="Bytes that there ever were")]
+    gone: Annotated[int, Field(ge=0, description="So many of them, the oldest, are no longer on this machine")]
+
+
+class LogsAnswer(Answer):
+    """The logs on this machine."""
+
+    job_id: Id
+    logs: Annotated[list[JobLog], Field(description="By attempt, then by process")]
+
+
+class LogAnswer(Answer):
+    """A part of one log."""
+
+    job_id: Id
+    offset: Annotated[int, Field(ge=0, description="Of the first byte of the text")]
+    next_offset: Annotated[int, Field(ge=0, description="Where it goes on")]
+    text: Annotated[str, Field(description="UTF-8; what is none of that is replaced")]
+    over: Annotated[bool, Field(description="Nothing follows any more")]
+
+
 class JobEvent(Answer):
     """One line of a job's journal."""
 
@@ -324,7 +352,8 @@ class JobEvent(Answer):
         Kind,
         Field(
             description="moved: the job went into this phase; restarted: Flink restarted it in place; replaced: a "
-            "TaskManager ended and is replaced; waiting: why it waits has changed; asked: somebody asked for something"
+            "TaskManager ended and is replaced; waiting: why it waits has changed; asked: somebody asked for something;"
+            " logs: logs could not be kept"
         ),
     ]
     attempt: Attempt

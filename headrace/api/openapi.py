@@ -24,6 +24,7 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "jobs": ("Jobs", "Flink JAR jobs: create, update, list, show, delete"),
     "batches": ("Batches", "Run, stop and delete, of many jobs at once"),
     "graphs": ("Jobs", ""),
+    "logs": ("Jobs", ""),
     "savepoints": ("Savepoints", "Make one of a running job, put one into a job at rest"),
     "transfers": ("Export and import", "Jobs as files in a bucket"),
     "tags": ("Tags", "Tags of jobs and packages"),

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from headrace.cli import logs
 from headrace.cli.client import ApiClient
 from headrace.domain.job import AT_REST
 from headrace.settings import load_settings
@@ -118,6 +119,33 @@ def explain(job_id: JobId, *, home: HomeOption = None) -> None:
         typer.echo("How it came to that:")
     for event in told[-WAY_BACK:]:
         typer.echo(f"  {_line(event, as_json=False)}")
+
+
+@app.command("logs")
+def show_logs(
+    job_id: JobId,
+    log: Annotated[str, typer.Argument(help="Which one, e.g. taskmanager-1.out.")] = "jobmanager.log",
+    *,
+    attempt: Annotated[int | None, typer.Option(min=1, help="Attempt; default: the newest.")] = None,
+    tail_kb: Annotated[int, typer.Option(min=0, help="From so many KB before its end.")] = 64,
+    follow_on: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Show what a process of a job logs or prints, while it runs and after its end."""
+    client = _client(home)
+    found = logs.listed(client, job_id)
+    chosen = logs.chosen(found, attempt, log)
+    if chosen is None:
+        names = "".join(f"\n  attempt {one['attempt']}: {logs.short(one)}" for one in found)
+        typer.echo(
+            f"{log} is not a log of the job {job_id} on the server's machine. There are:{names or ' none'}", err=True
+        )
+        raise typer.Exit(1)
+    try:
+        for part in logs.shown(logs.text(client, job_id, chosen, tail_kb << 10), follow=follow_on, wait=pause):
+            typer.echo(part, nl=False)
+    except KeyboardInterrupt:
+        return
 
 
 @app.command()

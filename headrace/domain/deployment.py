@@ -31,6 +31,7 @@ class DeploymentPlan:
         restarts_left: restarts that Flink may make in place within the next hour; None = without limit.
         first_attempt: the attempt with which the present run began: its files are used again.
         needed: states that some job may still be restored from.
+        log_bucket: where its logs are to be kept; "" = nowhere but on this machine (``log_enabled`` is off).
     """
 
     name: str
@@ -54,6 +55,7 @@ class DeploymentPlan:
     restore_path: str = ""
     log_levels: Mapping[str, str] = field(default_factory=dict)
     project_id: str = ""
+    log_bucket: str = ""
 
 
 def plan(job: Job, engine: str, memory_per_cu_mb: int, restarts_left: int | None = 0) -> DeploymentPlan:
@@ -89,6 +91,7 @@ def plan(job: Job, engine: str, memory_per_cu_mb: int, restarts_left: int | None
         restore_path=job.record.restore_path,
         log_levels=parse_log_config(spec.flink_log_config),
         project_id=job.project_id,
+        log_bucket=spec.obs_bucket if spec.log_enabled else "",
     )
 
 

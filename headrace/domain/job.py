@@ -238,6 +238,16 @@ def may_hold(record: Record) -> bool:
     return record.phase in HOLDING or record.phase is Phase.WAITING
 
 
+def job_of(deployment: str) -> int:
+    """Number of the job whose deployment has this name."""
+    return int(deployment.split("-")[1])
+
+
+def attempt_of(deployment: str) -> int:
+    """Number of the attempt that has this name."""
+    return int(deployment.split("-")[2])
+
+
 def deployment_name(job_id: int, attempt: int) -> str:
     """``job-{id}-{attempt}``: the one name of one try at running a job."""
     return f"job-{job_id}-{attempt}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,10 @@ class Layout:
     def log(self) -> Path:
         """Log files."""
         return self.folder / "log"
+
+    def logs(self, role: str) -> dict[str, Path]:
+        """{suffix: file} of one process: what Flink logs, what it prints, and its garbage collector's."""
+        return {suffix: self.log / f"{role}{suffix}" for suffix in (".log", ".out", "-gc.log")}
 
     @property
     def tmp(self) -> Path:
@@ -179,10 +184,19 @@ def _jvm(
         "-XX:-UsePerfData",
         *((f"-XX:SharedArchiveFile={engine.archive}",) if engine.archive else ()),
         *module_options(engine.java_major),
-        f"-Dlog.file={layout.log / f'{role}.log'}",
+        f"-Dlog.file={layout.logs(role)['.log']}",
+        _gc_log(engine.java_major, layout, role),
         f"-Dlog4j.configurationFile={(layout.conf(role) / 'log4j.properties').as_uri()}",
         *config.jvm_options("taskmanager" if role.startswith("taskmanager") else "jobmanager", options),
     )
+
+
+def _gc_log(java_major: int, layout: Layout, role: str) -> str:
+    """One file, never rolled by the JVM, as with all logs. Named from the working folder: Java puts something else in
+    place of a "%p" in a path.
+    """
+    path = os.path.relpath(layout.logs(role)["-gc.log"], layout.work(role))
+    return f"-Xlog:gc:file={path}:time,level:filecount=0" if java_major >= 9 else f"-Xloggc:{path}"
 
 
 def _class_path(engine: Engine, layout: Layout) -> str:

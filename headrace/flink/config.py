@@ -280,24 +280,19 @@ rootLogger.level = {root}
 rootLogger.appenderRef.file.ref = File
 {loggers}
 appender.file.name = File
-appender.file.type = RollingFile
+appender.file.type = File
 appender.file.append = true
 appender.file.fileName = ${{sys:log.file}}
-appender.file.filePattern = ${{sys:log.file}}.%i
 appender.file.layout.type = PatternLayout
 appender.file.layout.pattern = %d{{yyyy-MM-dd HH:mm:ss,SSS}} %-5p %-60c %x - %m%n
-appender.file.policies.type = Policies
-appender.file.policies.size.type = SizeBasedTriggeringPolicy
-appender.file.policies.size.size = 64MB
-appender.file.strategy.type = DefaultRolloverStrategy
-appender.file.strategy.max = 5
 """
+"""One file that only grows, so that an offset tells for ever what of it is in the bucket; keepers free what is old."""
 
 QUIET = {"org.apache.pekko": "WARN", "akka": "WARN", "org.apache.kafka": "INFO", "org.apache.hadoop": "INFO"}
 
 
 def write_log4j(path: Path, levels: Mapping[str, str]) -> None:
-    """Writes ``log4j.properties``: Flink's own layout, rolled by size, with the job's levels."""
+    """Writes ``log4j.properties``: Flink's own layout, with the job's levels."""
     lines = []
     for number, (logger, level) in enumerate(sorted((QUIET | dict(levels)).items())):
         if logger:

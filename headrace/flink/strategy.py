@@ -11,6 +11,8 @@ _USED = re.compile(
     r"Using restart back off time strategy (\w+?)RestartBackoffTimeStrategy(.*) for .*\(([0-9a-f]{32})\)\.?$"
 )
 _OURS = re.compile(r'^"?restart-strategy(?:\.type)?"?: "?([\w-]+)"?\s*$', re.MULTILINE)
+HEAD_BYTES = 4 << 20
+"""Flink says it when a job begins; later the log may be long, and its beginning gone."""
 _CLASSES = {"none": "No", "failure-rate": "FailureRate", "exponential-delay": "ExponentialDelay"}
 """Of Flink's, for the kinds that ``headrace.flink.config`` sets."""
 
@@ -21,8 +23,8 @@ def own_in_log(log: Path, conf: Path, flink_job: str) -> str:
     """
     kind = _CLASSES.get(_configured(conf), "")
     try:
-        with log.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
+        with log.open("rb") as file:
+            for line in file.read(HEAD_BYTES).decode("utf-8", "replace").splitlines():
                 used = _USED.search(line) if flink_job in line else None
                 if used is not None:
                     return "" if used[1] == kind else f"{used[1]}{used[2]}"

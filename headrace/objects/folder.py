@@ -95,6 +95,20 @@ class ObjectStore:
             )
         return file
 
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """Stores an object, whole or not at all, in place of one that may be there.
+
+        Raises:
+            BucketNotFound, BadField: there is no such place.
+            Unavailable: it could not be stored; the message says why.
+        """
+        self._refuse_folder(bucket, key)
+        try:
+            with _told(bucket, key):
+                self._store(bucket).put(key, content)
+        except OSError as error:
+            raise Unavailable(str(error)) from error
+
     def put_new(self, bucket: str, key: str, content: bytes) -> bool:
         """Stores an object, whole or not at all; False if there is one of this key. Raises BucketNotFound, BadField."""
         self._refuse_folder(bucket, key)

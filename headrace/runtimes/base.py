@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from headrace.domain.deployment import DeploymentPlan
 from headrace.domain.observation import DeploymentView, Preparation, StateView
+from headrace.runtimes.logfiles import Logged
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,9 @@ class Runtime(Protocol):
 
     def execution_graph(self, name: str) -> dict[str, Any] | None:
         """Flink's own ``/jobs/:id`` document with its plan, live or from the archive; None = there is none."""
+
+    def logs(self, job_id: int) -> tuple[Logged, ...]:
+        """The logs of all attempts of the job that are on this machine, the oldest first."""
 
     def records(self, name: str) -> Records | None:
         """Counted records of the running job; None = nothing known."""

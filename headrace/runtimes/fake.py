@@ -18,6 +18,7 @@ from typing import Any
 
 from headrace.domain.deployment import DeploymentPlan
 from headrace.domain.errors import Unavailable
+from headrace.domain.job import job_of
 from headrace.domain.observation import (
     DeploymentView,
     FlinkState,
@@ -31,6 +32,7 @@ from headrace.domain.observation import (
 from headrace.domain.sizing import Shape
 from headrace.runtimes.base import Records
 from headrace.runtimes.fake_deployment import CALM, FakeDeployment, FakeSavepoint, FakeStates
+from headrace.runtimes.logfiles import Logged
 
 THROWN = "java.lang.RuntimeException: on demand"
 
@@ -293,12 +295,12 @@ class FakeRuntime:
     def remains(self, job_id: int) -> bool:
         """See Runtime.remains."""
         with self._look("remains"):
-            return any(_job_of(name) == job_id for name in self._deployments)
+            return any(job_of(name) == job_id for name in self._deployments)
 
     def erase(self, job_id: int) -> None:
         """See Runtime.erase."""
         with self._call("erase", f"job-{job_id}"):
-            for name in [n for n in self._deployments if _job_of(n) == job_id]:
+            for name in [n for n in self._deployments if job_of(n) == job_id]:
                 if self._deployments[name].sight is Sight.REMOVED:
                     del self._deployments[name]
 
@@ -307,6 +309,11 @@ class FakeRuntime:
         with self._lock:
             deployment = self._deployments.get(name)
             return deployment.graph() if deployment is not None else None
+
+    def logs(self, job_id: int) -> tuple[Logged, ...]:
+        """See Runtime.logs: its processes have none."""
+        del job_id
+        return ()
 
     def records(self, name: str) -> Records | None:
         """See Runtime.records."""
@@ -351,10 +358,6 @@ class FakeRuntime:
         return None
 
 
-def _job_of(name: str) -> int:
-    return int(name.split("-")[1])
-
-
 def _no_plan(name: str) -> DeploymentPlan:
     shape = Shape(1.0, 1, 1.0, 1, 1, 1, 1, 1)
-    return DeploymentPlan(name, _job_of(name), 0, "", "", shape, "")
+    return DeploymentPlan(name, job_of(name), 0, "", "", shape, "")

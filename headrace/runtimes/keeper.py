@@ -6,13 +6,17 @@ an exit code survives even if nobody was there to see it.
 
 Files of the role folder::
 
-    command.json   {argv, env, cwd, output, fence, holds}   written before the keeper is started
+    command.json   {argv, env, cwd, output, fence, holds, spool}   written before the keeper is started
     keeper.lock    flock: at most one keeper ever works here
     process.json   {pid, start_time, boot_id, at, keeper: {pid, start_time}}   the JVM was started
     exit.json      {code, error, at, oom_kills}   the JVM ended: 0–255, or minus the signal
+    spool.json     {path: bytes}   so many bytes at the beginning of a log are gone
 
 ``at`` is in seconds since boot; ``oom_kills``: how many processes of its cgroup the kernel killed meanwhile for want of
 memory.
+
+``spool`` is {files, bytes}: of each of these logs only so many bytes stay on the disk, the newest. What is older is
+punched out of the file, so that offsets into it stay what they are. The keeper does it, as it lives as long as its JVM.
 
 The fence: ``<deployment>/fence.lock`` is held shared from the look at ``<deployment>/removed`` until ``process.json``
 is written. Who removes a deployment takes it exclusively to write ``removed``: then either the process is on record,
@@ -28,11 +32,16 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 PR_SET_CHILD_SUBREAPER = 36
+PUNCH_HOLE_AND_KEEP_SIZE = 0x02 | 0x01
+BLOCK = 4096
+SPOOL_PERIOD_S = 2.0
 
 
 def main() -> int:
@@ -70,6 +79,8 @@ def _keep(folder: Path, told: int) -> None:
                 if pid is None:
                     return
                 os.close(told)
+                spool = command.get("spool", {"files": [], "bytes": 0})
+                threading.Thread(target=_bound, args=(folder, spool), daemon=True).start()
                 code, error = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), ""
                 with contextlib.suppress(OSError):
                     _end_children()
@@ -77,6 +88,41 @@ def _keep(folder: Path, told: int) -> None:
             code, error = 127, f"the process could not be started: {type(problem).__name__}: {problem}"
         ended = {"code": code, "error": error, "at": _since_boot(), "oom_kills": _oom_kills() - kills}
         _write_for_certain(folder / "exit.json", ended)
+
+
+def _bound(folder: Path, spool: dict[str, Any]) -> None:
+    """Keeps the logs within their limit for as long as the JVM lives."""
+    gone: dict[str, int] = {}
+    while spool["files"]:
+        for path in spool["files"]:
+            with contextlib.suppress(OSError):  # not there yet; or a file system that cannot: then it grows
+                _free_oldest(folder / "spool.json", gone, path, spool["bytes"])
+        time.sleep(SPOOL_PERIOD_S)
+
+
+def _free_oldest(record: Path, gone: dict[str, int], path: str, limit: int) -> None:
+    """What is gone is on record before it goes. Only on a full disk, which takes no record, it goes first."""
+    size = Path(path).stat().st_size
+    if size - gone.get(path, 0) <= limit + limit // 8:
+        return
+    end = (size - limit) // BLOCK * BLOCK
+    told = {**gone, path: end}
+    with contextlib.suppress(OSError):
+        _write(record, told)
+    _punch(path, end)
+    gone.update(told)
+    _write(record, gone)
+
+
+def _punch(path: str, end: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    file = os.open(path, os.O_WRONLY)
+    try:
+        offsets = (ctypes.c_longlong(0), ctypes.c_longlong(end))
+        if libc.fallocate64(file, PUNCH_HOLE_AND_KEEP_SIZE, *offsets) != 0:
+            raise OSError(ctypes.get_errno(), f"{path} cannot be shortened")
+    finally:
+        os.close(file)
 
 
 def _hold(held: contextlib.ExitStack, paths: list[str]) -> None:
@@ -173,7 +219,7 @@ def _oom_kills(proc: Path = Path("/proc/self/cgroup"), cgroups: Path = Path("/sy
     return 0
 
 
-def _write_for_certain(path: Path, content: dict[str, object]) -> None:
+def _write_for_certain(path: Path, content: Mapping[str, object]) -> None:
     """Without this record nobody would ever know how the JVM ended: while the disk is full, it waits."""
     while path.parent.exists():
         try:
@@ -184,7 +230,7 @@ def _write_for_certain(path: Path, content: dict[str, object]) -> None:
             return
 
 
-def _write(path: Path, content: dict[str, object]) -> None:
+def _write(path: Path, content: Mapping[str, object]) -> None:
     temporary = path.with_suffix(".tmp")
     with temporary.open("w") as file:
         json.dump(content, file)

@@ -23,6 +23,7 @@ from typing import Any
 
 from headrace.domain.deployment import DeploymentPlan
 from headrace.domain.errors import Unavailable
+from headrace.domain.job import attempt_of, job_of
 from headrace.domain.observation import (
     DeploymentView,
     FlinkJob,
@@ -39,8 +40,9 @@ from headrace.flink.engines import EngineStore
 from headrace.flink.rest import FlinkRefused, FlinkRest, FlinkSilent
 from headrace.flink.strategy import own_in_log
 from headrace.flink.watch import JobWatch
-from headrace.runtimes import evidence, files, processes, removal, taskmanagers
+from headrace.runtimes import evidence, files, logfiles, processes, removal, taskmanagers
 from headrace.runtimes.base import Records
+from headrace.runtimes.logfiles import GONE, Logged
 from headrace.runtimes.processes import Kept, Life
 from headrace.runtimes.savepoints import Savepoints
 from headrace.runtimes.staging import PREPARED, Locate, Staging
@@ -48,7 +50,6 @@ from headrace.runtimes.starting import REMOVED, STARTED, Starter, first_taskmana
 from headrace.runtimes.states import States
 from headrace.runtimes.taskmanagers import Hearing
 
-GONE = "gone"
 NEVER_ANSWERED_S = 120.0
 """A JobManager whose REST has never answered is given up no sooner."""
 
@@ -61,11 +62,13 @@ class Limits:
         unresponsive_after_s: a live JobManager is UNRESPONSIVE when its REST was silent for so long.
         taskmanager_silent_after_s: a live TaskManager is silent when Flink has not heard of it for so long.
         kept_attempts: logs and checkpoints of so many attempts of a job are kept.
+        spool_bytes: so much of each log stays on this machine.
     """
 
     unresponsive_after_s: float = 120.0
     taskmanager_silent_after_s: float = 30.0
     kept_attempts: int = 5
+    spool_bytes: int = 128 << 20
 
 
 DEFAULTS = Limits()
@@ -100,7 +103,7 @@ class LocalRuntime:
         self._deployments = home / "deployments"
         self._deployments.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._staging = Staging(engines, locate)
-        self._starter = Starter(home, engines, self._state)
+        self._starter = Starter(home, engines, self._state, limits.spool_bytes)
         self._limits = limits
         self._monotonic = monotonic
         self._watched: dict[str, _Watched] = {}
@@ -116,6 +119,7 @@ class LocalRuntime:
         """See Runtime.prepare."""
         layout = self._layout(plan.name)
         layout.folder.mkdir(mode=0o700, exist_ok=True)
+        logfiles.want(layout, plan.log_bucket)
         earlier = self._earlier(plan)
         self._forget_old_attempts(plan, earlier)
         self._staging.begin(plan, layout, earlier)
@@ -255,7 +259,7 @@ class LocalRuntime:
         layout = self._layout(name)
         if not self._runs(layout):
             return
-        own = self._state(_job_of(name)) / "savepoints" / f"{name}-{request_no}"
+        own = self._state(job_of(name)) / "savepoints" / f"{name}-{request_no}"
         request = self._savepoints(layout).request(request_no)
         request.ask(self._watch(name, layout).rest, savepoint_dir or config.uri(own), stop=stop)
 
@@ -300,7 +304,7 @@ class LocalRuntime:
     def erase(self, job_id: int) -> None:
         """See Runtime.erase. What Flink wrote into buckets (checkpoints, savepoints) stays, as in DLI."""
         for folder in self._folders(job_id):
-            if (folder / GONE).exists():
+            if (folder / GONE).exists() and not logfiles.awaited(Layout(folder)):
                 shutil.rmtree(folder)
         if not self._folders(job_id):
             shutil.rmtree(self._state(job_id), ignore_errors=True)
@@ -316,6 +320,10 @@ class LocalRuntime:
             except (FlinkSilent, FlinkRefused):
                 return None
         return views.archived_graph(layout.archive)
+
+    def logs(self, job_id: int) -> tuple[Logged, ...]:
+        """See Runtime.logs."""
+        return tuple(logfiles.of(Layout(folder)) for folder in self._folders(job_id))
 
     def records(self, name: str) -> Records | None:
         """See Runtime.records."""
@@ -346,7 +354,7 @@ class LocalRuntime:
         return Path("/" + uri.removeprefix("file:").lstrip("/"))
 
     def _states(self, layout: Layout) -> States:
-        return States(layout, self._state(_job_of(layout.folder.name)), self._local)
+        return States(layout, self._state(job_of(layout.folder.name)), self._local)
 
     def _watch(self, name: str, layout: Layout) -> _Watched:
         if not (layout.folder / "ports.json").exists():
@@ -364,33 +372,25 @@ class LocalRuntime:
         return processes.look(layout.role("jobmanager")).life is Life.RUNS
 
     def _folders(self, job_id: int) -> list[Path]:
-        return sorted(self._deployments.glob(f"job-{job_id}-*"), key=lambda folder: _attempt_of(folder.name))
+        return sorted(self._deployments.glob(f"job-{job_id}-*"), key=lambda folder: attempt_of(folder.name))
 
     def _earlier(self, plan: DeploymentPlan) -> Layout | None:
         """The newest earlier attempt of the same run whose files are there: what runs does not change within a run."""
         for folder in reversed(self._folders(plan.job_id)):
-            attempt = _attempt_of(folder.name)
+            attempt = attempt_of(folder.name)
             if plan.first_attempt <= attempt < plan.attempt and (folder / PREPARED).exists():
                 return Layout(folder)
         return None
 
     def _forget_old_attempts(self, plan: DeploymentPlan, earlier: Layout | None) -> None:
-        """Files of the user are kept of one attempt, logs and checkpoints of the newest few; of checkpoints, whatever
-        any job may still be restored from.
-        """
+        """The user's files are kept of one attempt, logs and checkpoints of the newest few, and what may be needed."""
         for folder in self._folders(plan.job_id):
             layout = Layout(folder)
             if folder.name == plan.name or layout == earlier or not (folder / GONE).exists():
                 continue
             shutil.rmtree(layout.usrlib, ignore_errors=True)
-            old = _attempt_of(folder.name) <= plan.attempt - self._limits.kept_attempts
-            if old and self._states(layout).forget(plan.needed):  # else it must be known later what there is to forget
+            old = attempt_of(folder.name) <= plan.attempt - self._limits.kept_attempts
+            if not old or logfiles.awaited(layout):
+                continue
+            if self._states(layout).forget(plan.needed):  # else it must be known later what there is to forget
                 shutil.rmtree(folder)
-
-
-def _job_of(name: str) -> int:
-    return int(name.split("-")[1])
-
-
-def _attempt_of(name: str) -> int:
-    return int(name.split("-")[2])

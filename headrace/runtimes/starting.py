@@ -44,8 +44,14 @@ class Commands:
 class Starter:
     """Starts deployments below one home."""
 
-    def __init__(self, home: Path, engines: EngineStore, state_of: Callable[[int], Path]) -> None:
-        """``state_of``: the folder with the checkpoints and savepoints of a job without a bucket, by its id."""
+    def __init__(self, home: Path, engines: EngineStore, state_of: Callable[[int], Path], spool_bytes: int) -> None:
+        """Takes the places of all.
+
+        Args:
+            state_of: the folder with the checkpoints and savepoints of a job without a bucket, by its id.
+            spool_bytes: so much of each log stays on this machine.
+        """
+        self._spool_bytes = spool_bytes
         self._home = home
         self._engines = engines
         self._state_of = state_of
@@ -101,9 +107,10 @@ class Starter:
             "argv": what.argv,
             "env": dict(what.env),
             "cwd": str(work),
-            "output": str(layout.log / f"{role}.out"),
+            "output": str(layout.logs(role)[".out"]),
             "fence": str(layout.folder),
             "holds": [str(engine.use_lock)],
+            "spool": {"files": [str(path) for path in layout.logs(role).values()], "bytes": self._spool_bytes},
         }
         files.write(layout.role(role) / "command.json", ordered)
         processes.start(layout.role(role))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from headrace.domain import notes
@@ -18,7 +18,7 @@ from headrace.store import audit, codec, journal, restarts
 from headrace.store.audit import Trace
 from headrace.store.database import Database
 from headrace.store.journal import HistoryEntry
-from headrace.store.schema import deployments, grants, jobs, outbox, queues
+from headrace.store.schema import deployments, grants, job_history, jobs, outbox, queues
 from headrace.store.timeline import JobClock
 from headrace.store.variables import values_in
 
@@ -258,6 +258,13 @@ class JobStore:
             if now_ms is not None:
                 journal.note(connection, job, note, journal.Kind.WAITING, now_ms)
 
+    def tell(self, job_id: int, text: str, kind: journal.Kind, now_ms: int) -> None:
+        """Adds a line to the journal that is about no move; of a deleted job there is none any more."""
+        with self._db.write() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+            if row is not None:
+                journal.note(connection, codec.job_from_row(row), text, kind, now_ms)
+
     def restart_times(self, job: Job, now_ms: int, *, in_place: bool = True) -> list[int]:
         """When the job was restarted within the last hour of its present run, in milliseconds of the job clock;
         without ``in_place``, by new deployments only.
@@ -280,6 +287,12 @@ class JobStore:
         """A part of the journal, oldest first: the newest lines, or the first that follow the line ``after``."""
         with self._db.read() as connection:
             return journal.lines(connection, job_id, after=after, limit=limit)
+
+    def last_event(self, job_id: int) -> int:
+        """Number of the newest line of the journal; 0 = there is none."""
+        query = select(func.max(job_history.c.id)).where(job_history.c.job_id == job_id)
+        with self._db.read() as connection:
+            return int(connection.execute(query).scalar() or 0)
 
     def live_deployments(self) -> list[tuple[int, int]]:
         """(job id, attempt) of all deployments that may have processes."""

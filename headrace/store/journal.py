@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """A TaskManager ended and is replaced."""
     WAITING = "waiting"
     """Why it waits has changed."""
+    LOGS = "logs"
+    """Logs could not be kept, or bytes of them are missing."""
     ASKED = "asked"
     """Somebody asked for something: run, stop, savepoint, delete, a change."""
 

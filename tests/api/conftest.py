@@ -30,6 +30,7 @@ from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
 from headrace.runtimes.base import Records, Runtime
+from headrace.runtimes.logfiles import Logged
 from headrace.settings import Settings
 from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
@@ -52,14 +53,18 @@ MAIN = "org.apache.flink.examples.streaming.JavaQueueStream"
 
 
 class ReadRuntime:
-    """The two questions that the API asks of a runtime."""
+    """The questions that the API asks of a runtime."""
 
     def __init__(self) -> None:
         self.graphs: dict[str, dict[str, Any]] = {}
         self.counted: dict[str, Records] = {}
+        self.logged: dict[int, tuple[Logged, ...]] = {}
 
     def execution_graph(self, name: str) -> dict[str, Any] | None:
         return self.graphs.get(name)
+
+    def logs(self, job_id: int) -> tuple[Logged, ...]:
+        return self.logged.get(job_id, ())
 
     def records(self, name: str) -> Records | None:
         return self.counted.get(name)

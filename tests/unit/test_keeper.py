@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from headrace.runtimes import keeper, processes
+from headrace.runtimes.logfiles import LogFile
 from headrace.runtimes.processes import Kept, Life
 from tests.support.promises import promise
 from tests.support.server import wait_until
@@ -209,6 +210,21 @@ def test_nobody_saw_its_end(role: Path) -> None:
     os.kill(kept.identity.pid, signal.SIGKILL)
     seen = ended(role)
     assert (seen.code, seen.ended_at, seen.rebooted, seen.oom_killed) == (None, None, False, False)
+
+
+def test_of_a_log_only_the_newest_bytes_stay_and_offsets_stay_what_they_are(role: Path) -> None:
+    size, limit = 200_000 * 8, 256 << 10
+    out = role / "out"
+    order(role, "seq 1000000 1199999; sleep 1000", spool={"files": [str(out)], "bytes": limit})
+    processes.start(role)
+    log = LogFile("r", "out", out, role / "spool.json")
+    gone = wait_until("the oldest are gone", lambda: log.gone, 60)
+    wait_until("not more stays", lambda: out.stat().st_blocks * 512 < 2 * limit, 60)
+    wait_until("all is written", lambda: log.size == size, 60)
+    assert 0 < gone <= size - limit
+    assert log.read(size - 16, size) == b"1199998\n1199999\n"
+    processes.end(processes.look(role), force=True)
+    ended(role)
 
 
 def test_while_the_disk_is_full_the_keeper_waits_to_write_its_record(role: Path) -> None:

@@ -48,6 +48,10 @@ RECIPES: dict[str, Recipe] = {
     ),
     "GET /headrace/v1/{project_id}/jobs/{job_id}/history": Recipe(),
     "GET /headrace/v1/{project_id}/jobs/{job_id}/events": Recipe(),
+    "GET /headrace/v1/{project_id}/jobs/{job_id}/logs": Recipe(),
+    "GET /headrace/v1/{project_id}/jobs/{job_id}/logs/content": Recipe(
+        query=lambda _: "attempt=1&role=jobmanager&name=jobmanager.log", ok=400, refusal="DLI.12002"
+    ),
     "GET /headrace/v1/{project_id}/jobs/{job_id}/audit": Recipe(),
     f"GET {OURS}/audit": Recipe(),
     "POST /v1.0/{project_id}/queues": Recipe(

@@ -1,0 +1,152 @@
+"""Takes the logs of jobs with ``log_enabled`` to their buckets, every few seconds.
+
+As DLI lays them out: below ``<bucket>/jobs/logs/<job id>/`` there are ``submit-client/`` with what Headrace has to say
+of each attempt, and a folder per day with a folder per process. Whatever hinders it is tried again, and told once in
+the job's journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from headrace.control.shipping import Mark, ship
+from headrace.domain.errors import HeadraceError, JobNotFound
+from headrace.domain.job import AT_REST, attempt_of, deployment_name, job_of
+from headrace.runtimes import files
+from headrace.runtimes.logfiles import DONE, SHIPPED, LogFile, Logged
+from headrace.store.jobs import JobStore
+from headrace.store.journal import HistoryEntry, Kind
+
+log = logging.getLogger(__name__)
+
+SUBMISSION = "submission.log"
+PLACE = "jobs/logs"
+
+
+class LogShipper:
+    """One thread that takes all logs."""
+
+    def __init__(
+        self,
+        logged: Callable[[], Iterable[Logged]],
+        put: Callable[[str, str, bytes], None],
+        jobs: JobStore,
+        now_ms: Callable[[], int],
+        period_s: float,
+    ) -> None:
+        """Takes what it works with.
+
+        Args:
+            logged: the deployments whose logs are not all in their buckets yet.
+            put: (bucket, key, content) stores an object; raises HeadraceError.
+        """
+        self._logged = logged
+        self._put = put
+        self._jobs = jobs
+        self._now_ms = now_ms
+        self._period_s = period_s
+        self._hindered: dict[str, str] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """Takes what has come until now, and ends."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._period_s):
+            self.round()
+        self.round()
+
+    def round(self) -> None:
+        """Takes all that has come since the last round; what fails is left for the next one."""
+        try:
+            found = list(self._logged())
+        except HeadraceError as error:
+            log.warning("logs: %s", error)
+            return
+        for one in found:
+            try:
+                self._take(one)
+                self._hindered.pop(one.name, None)
+            except HeadraceError as error:
+                self._tell(one, str(error))
+            except Exception:
+                log.exception("logs of %s", one.name)
+
+    def _take(self, one: Logged) -> None:
+        path = one.folder / SHIPPED
+        noted = files.read(path) if path.exists() else {}
+        over = one.over and self._is_settled(one)  # as it was before we looked: what came until then is all there is
+        for file in one.files:
+            self._take_file(one, file, noted)
+        self._take_submission(one, noted)
+        if over:
+            files.write(one.folder / DONE, {})
+
+    def _take_file(self, one: Logged, file: LogFile, noted: dict[str, dict[str, object]]) -> None:
+        name = f"{file.role}/{file.name}"
+        mark = Mark(**noted.get(name, {}))  # type: ignore[arg-type]
+        attempt = attempt_of(one.name)
+
+        def put(at: Mark, content: bytes) -> None:
+            number = f".{at.number}" if at.number else ""
+            self._store(one, f"{at.day}/attempt-{attempt}-{file.role}/{file.name}{number}", content)
+            if at.lost and at.end == at.begin:
+                self._note(one, f"{at.lost} bytes of {name} were gone before they could be written to {one.bucket}.")
+
+        while True:
+            after = ship(file, mark, self._today(), put)
+            if after == mark:
+                return
+            mark = after
+            noted[name] = asdict(mark)
+            files.write(one.folder / SHIPPED, noted)
+
+    def _take_submission(self, one: Logged, noted: dict[str, dict[str, object]]) -> None:
+        job_id, attempt = job_of(one.name), attempt_of(one.name)
+        last: dict[str, object] = {"event": self._jobs.last_event(job_id)}
+        if noted.get(SUBMISSION) == last:
+            return
+        lines = [_line(entry) for entry in self._jobs.history(job_id) if entry.attempt == attempt]
+        self._store(one, f"submit-client/attempt-{attempt}.log", "".join(lines).encode())
+        noted[SUBMISSION] = last
+        files.write(one.folder / SHIPPED, noted)
+
+    def _is_settled(self, one: Logged) -> bool:
+        """Whether the attempt's story is told to its end."""
+        try:
+            record = self._jobs.get(job_of(one.name)).record
+        except JobNotFound:
+            return True
+        return record.phase in AT_REST or deployment_name(job_of(one.name), record.attempt) != one.name
+
+    def _store(self, one: Logged, key: str, content: bytes) -> None:
+        self._put(one.bucket, f"{PLACE}/{job_of(one.name)}/{key}", content)
+
+    def _today(self) -> str:
+        return datetime.fromtimestamp(self._now_ms() / 1000, UTC).strftime("%Y-%m-%d")
+
+    def _tell(self, one: Logged, hindrance: str) -> None:
+        if self._hindered.get(one.name) != hindrance:
+            self._hindered[one.name] = hindrance
+            log.warning("logs of %s: %s", one.name, hindrance)
+            self._note(one, f"Logs are not written to {one.bucket} at the moment: {hindrance}")
+
+    def _note(self, one: Logged, text: str) -> None:
+        self._jobs.tell(job_of(one.name), text, Kind.LOGS, self._now_ms())
+
+
+def _line(entry: HistoryEntry) -> str:
+    at = datetime.fromtimestamp(entry.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S,%f")[:-3]
+    return f"{at} {entry.phase} {entry.note}".rstrip() + "\n"

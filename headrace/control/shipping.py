@@ -1,0 +1,82 @@
+"""Takes one log to a bucket while it grows. An object cannot be added to, so a log becomes segments: the newest one is
+written anew with each addition until it is full, or until the day is over.
+
+That a segment is about to be written is noted before, and how far it is after that. So after a crash it is written
+once more, with the same bytes or more of them: there is neither a gap nor a repeat. Bytes that were gone before they
+could be taken are told in the segment that follows, by a line with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from headrace.runtimes.logfiles import LogFile
+
+SEGMENT_BYTES = 8 << 20
+GONE = "[Headrace: {lost} bytes of the log are missing here: they were gone before they could be written here]\n"
+_PEEK = 64 << 10
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far one log is.
+
+    Attributes:
+        day: of the present segment, yyyy-mm-dd.
+        number: of the present segment within its day, from 0.
+        begin: offset of the present segment's first byte.
+        end: offset behind the last byte that is in the bucket.
+        lost: bytes that are missing before ``begin``.
+        writing: the segment may be in the bucket with more than is noted.
+    """
+
+    day: str = ""
+    number: int = 0
+    begin: int = 0
+    end: int = 0
+    lost: int = 0
+    writing: bool = False
+
+
+def ship(file: LogFile, mark: Mark, day: str, put: Callable[[Mark, bytes], None]) -> Mark:
+    """Takes at most one segment; the mark as it is then. Nothing is left when it does not change.
+
+    Args:
+        day: today, yyyy-mm-dd.
+        put: stores a segment; called at most once.
+
+    Raises:
+        Unavailable and what ``put`` raises: nothing has changed then.
+    """
+    size, gone = file.size, file.gone
+    if not mark.writing:
+        return _opened(file, mark, day) if size > mark.end else mark
+    if gone > mark.begin:
+        return _behind(file, mark, gone)
+    content = file.read(mark.begin, min(size, mark.begin + SEGMENT_BYTES))
+    if file.gone > mark.begin:
+        return _behind(file, mark, file.gone)  # they went while we read
+    full = len(content) == SEGMENT_BYTES
+    content = content[: content.rfind(b"\n") + 1] or content if full else content
+    put(mark, (GONE.format(lost=mark.lost).encode() if mark.lost else b"") + content)
+    end = mark.begin + len(content)
+    return Mark(mark.day, mark.number + 1, end, end) if full else replace(mark, end=end, writing=False)
+
+
+def _opened(file: LogFile, mark: Mark, day: str) -> Mark:
+    """The segment that is to be written next."""
+    if mark.day and day != mark.day:
+        mark = Mark(day, 0, mark.end, mark.end, 0 if mark.end > mark.begin else mark.lost)
+    if file.gone > mark.begin:
+        mark = _behind(file, mark, file.gone)
+    return replace(mark, day=mark.day or day, writing=True)
+
+
+def _behind(file: LogFile, mark: Mark, gone: int) -> Mark:
+    """The present segment's beginning is gone, so it stays as it is; the next one begins with a whole line."""
+    number = mark.number + (mark.end > mark.begin or mark.writing)
+    if gone <= mark.end:
+        return Mark(mark.day, number, mark.end, mark.end)
+    begin = gone + file.read(gone, gone + _PEEK).find(b"\n") + 1
+    return Mark(mark.day, number, begin, begin, mark.lost + begin - mark.end)

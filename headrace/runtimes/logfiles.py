@@ -1,0 +1,140 @@
+"""The logs of deployments on this machine, to be read or to be taken to a bucket while they grow.
+
+A log is one file that only grows; offsets into it never change. Its oldest bytes may be gone (``keeper``: ``spool``).
+Files of the deployment's folder::
+
+    logs.json      {bucket}   its logs are to be kept there
+    shipped.json   how far they are (``control/shipping``)
+    logs.done      nothing is left to be done
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.flink.command import Layout
+from headrace.runtimes import files, processes
+from headrace.runtimes.processes import Life
+
+WANTED, SHIPPED, DONE = "logs.json", "shipped.json", "logs.done"
+GONE = "gone"
+AWAITED_S = 60.0
+"""So long the folder of a deleted job waits for its logs to reach a bucket that cannot be written to."""
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One log.
+
+    Attributes:
+        role: whose it is: "jobmanager", "taskmanager-2".
+        name: what it is: "jobmanager.log", "taskmanager.out", "gc.log", "exit.json".
+    """
+
+    role: str
+    name: str
+    path: Path
+    record: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes that there ever were; 0 if there is no file."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @property
+    def gone(self) -> int:
+        """So many bytes at the beginning are gone.
+
+        Raises:
+            Unavailable: the record cannot be read.
+        """
+        return int(files.read(self.record).get(str(self.path), 0)) if self.record.exists() else 0
+
+    def read(self, begin: int, end: int) -> bytes:
+        """A part of it; shorter at the end of the file."""
+        with self.path.open("rb") as file:
+            return os.pread(file.fileno(), end - begin, begin)
+
+
+@dataclass(frozen=True)
+class Logged:
+    """The logs of one deployment. ``over``: nothing comes any more."""
+
+    name: str
+    folder: Path
+    files: tuple[LogFile, ...]
+    over: bool
+
+    @property
+    def bucket(self) -> str:
+        """Where they are to be kept, "" = nowhere else.
+
+        Raises:
+            Unavailable: the record cannot be read.
+        """
+        return str(files.read(self.folder / WANTED)["bucket"]) if (self.folder / WANTED).exists() else ""
+
+
+def want(layout: Layout, bucket: str) -> None:
+    """Notes that the deployment's logs are to be kept there.
+
+    Raises:
+        Unavailable: the disk does not take it.
+    """
+    if bucket and not (layout.folder / WANTED).exists():
+        files.write(layout.folder / WANTED, {"bucket": bucket})
+
+
+def all_owed(deployments: Path) -> Iterator[Logged]:
+    """The logs of which something may still have to be taken to a bucket.
+
+    Raises:
+        Unavailable: records of processes cannot be read.
+    """
+    for folder in sorted(deployments.iterdir()):
+        if _owed(folder):
+            yield of(Layout(folder))
+
+
+def awaited(layout: Layout) -> bool:
+    """Whether a removed deployment's folder must stay yet: its logs are still on their way."""
+    try:
+        since = (layout.folder / GONE).stat().st_mtime
+    except FileNotFoundError:
+        return True
+    return _owed(layout.folder) and time.time() - since < AWAITED_S
+
+
+def _owed(folder: Path) -> bool:
+    return (folder / WANTED).exists() and not (folder / DONE).exists()
+
+
+def of(layout: Layout) -> Logged:
+    """All logs of a deployment, the JobManager's first.
+
+    Raises:
+        Unavailable: records of its processes cannot be read.
+    """
+    roles = ["jobmanager", *sorted((one.name for one in layout.folder.glob("taskmanager-*")), key=_number)]
+    found = [file for role in roles for file in _of_role(layout, role)]
+    lives = any(processes.look(layout.role(role)).life in (Life.RUNS, Life.ENDING) for role in roles)
+    over = not lives and (layout.folder / GONE).exists()
+    return Logged(layout.folder.name, layout.folder, tuple(found), over)
+
+
+def _of_role(layout: Layout, role: str) -> list[LogFile]:
+    kind, folder = role.partition("-")[0], layout.role(role)
+    names = {".log": f"{kind}.log", ".out": f"{kind}.out", "-gc.log": "gc.log"}
+    logs = [LogFile(role, names[suffix], path, folder / "spool.json") for suffix, path in layout.logs(role).items()]
+    return [*logs, LogFile(role, "exit.json", folder / "exit.json", folder / "spool.json")]
+
+
+def _number(role: str) -> int:
+    return int(role.rpartition("-")[2])

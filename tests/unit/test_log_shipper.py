@@ -1,0 +1,159 @@
+"""Logs on their way to buckets: where each comes to lie, what hinders it, and when nothing is left to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.control.logs import LogShipper
+from headrace.domain.errors import Unavailable
+from headrace.domain.job import JobSpec, Phase, Record
+from headrace.domain.rights import Caller
+from headrace.flink.command import Layout
+from headrace.runtimes import logfiles
+from headrace.runtimes.processes import boot_id
+from headrace.store.database import Database
+from headrace.store.jobs import JobStore
+from headrace.store.journal import Kind
+
+AT_MS = 1_790_000_000_000  # 2026-09-21
+DAY = "2026-09-21"
+
+
+class Place:
+    """A job with the folder of its first attempt, a bucket, and the shipper between them."""
+
+    def __init__(self, home: Path) -> None:
+        self.database = Database(home / "headrace.db")
+        self.jobs = JobStore(self.database)
+        self.deployments = home / "deployments"
+        self.job_id = self.jobs.create(Caller("p", "u"), JobSpec("j"), now_ms=AT_MS).id
+        self.layout = Layout(self.deployments / f"job-{self.job_id}-1")
+        self.layout.log.mkdir(parents=True)
+        self.bucket: dict[str, bytes] = {}
+        self.hindrance = ""
+        self.move(Phase.PREPARING, "Attempt 1 begins.")
+        self.shipper = LogShipper(
+            lambda: logfiles.all_owed(self.deployments), self.put, self.jobs, lambda: AT_MS, period_s=1
+        )
+
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        if self.hindrance:
+            raise Unavailable(self.hindrance)
+        self.bucket[f"{bucket}/{key}"] = content
+
+    def move(self, phase: Phase, note: str = "") -> None:
+        record = Record(phase, attempt=1, first_attempt=1, note=note)
+        self.jobs.move(self.jobs.get(self.job_id), record, now_ms=AT_MS)
+
+    def wanted(self, bucket: str = "b") -> None:
+        logfiles.want(self.layout, bucket)
+
+    def log(self, name: str, text: str) -> None:
+        with (self.layout.log / name).open("a") as file:
+            file.write(text)
+
+    def process(self, role: str, *, ended: bool) -> None:
+        folder = self.layout.role(role)
+        folder.mkdir(exist_ok=True)
+        identity = {"pid": 1 if not ended else 2**22, "start_time": 0, "boot_id": boot_id()}
+        if ended:
+            (folder / "exit.json").write_text(json.dumps({"code": -9, "error": "", "at": 1.0}))
+        (folder / "process.json").write_text(json.dumps({**identity, "at": 0.5, "keeper": identity}))
+
+    def gone(self) -> None:
+        (self.layout.folder / "gone").write_text("{}")
+
+    def told(self) -> list[str]:
+        return [entry.note for entry in self.jobs.history(self.job_id) if entry.kind is Kind.LOGS]
+
+    def owed(self) -> list[str]:
+        return [one.name for one in logfiles.all_owed(self.deployments)]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    made.database.close()
+
+
+def test_each_log_lies_by_job_day_and_process(place: Place) -> None:
+    place.wanted()
+    place.process("jobmanager", ended=True)
+    place.process("taskmanager-1", ended=True)
+    for name in ("jobmanager.log", "jobmanager.out", "jobmanager-gc.log", "taskmanager-1.log"):
+        place.log(name, f"{name}\n")
+    place.shipper.round()
+    job, attempt = f"b/jobs/logs/{place.job_id}", f"{DAY}/attempt-1"
+    assert set(place.bucket) == {
+        f"{job}/submit-client/attempt-1.log",
+        f"{job}/{attempt}-jobmanager/jobmanager.log",
+        f"{job}/{attempt}-jobmanager/jobmanager.out",
+        f"{job}/{attempt}-jobmanager/gc.log",
+        f"{job}/{attempt}-jobmanager/exit.json",
+        f"{job}/{attempt}-taskmanager-1/taskmanager.log",
+        f"{job}/{attempt}-taskmanager-1/exit.json",
+    }
+    assert place.bucket[f"{job}/{attempt}-taskmanager-1/taskmanager.log"] == b"taskmanager-1.log\n"
+    assert b"preparing Attempt 1 begins." in place.bucket[f"{job}/submit-client/attempt-1.log"]
+
+
+def test_without_log_enabled_nothing_leaves_the_machine(place: Place) -> None:
+    place.wanted("")
+    place.log("jobmanager.log", "one\n")
+    place.shipper.round()
+    assert place.bucket == {}
+    assert place.owed() == []
+
+
+def test_it_goes_on_until_all_has_ended_and_is_told(place: Place) -> None:
+    place.wanted()
+    place.process("jobmanager", ended=True)
+    place.log("jobmanager.log", "one\n")
+    place.shipper.round()
+    assert place.owed()
+    place.gone()
+    place.shipper.round()
+    assert place.owed(), "the job's story is not told to its end"
+    place.move(Phase.FAILED, "It was killed.")
+    place.log("jobmanager.log", "two\n")
+    place.shipper.round()
+    assert place.owed() == []
+    job = f"b/jobs/logs/{place.job_id}"
+    assert place.bucket[f"{job}/{DAY}/attempt-1-jobmanager/jobmanager.log"] == b"one\ntwo\n"
+    assert place.bucket[f"{job}/submit-client/attempt-1.log"].endswith(b"failed It was killed.\n")
+
+
+def test_what_hinders_it_is_told_once_and_tried_again(place: Place) -> None:
+    place.wanted()
+    place.log("jobmanager.log", "one\n")
+    place.hindrance = "the bucket is full"
+    for _ in range(3):
+        place.shipper.round()
+    assert place.told() == ["Logs are not written to b at the moment: the bucket is full"]
+    place.hindrance = ""
+    place.shipper.round()
+    assert [content for key, content in place.bucket.items() if key.endswith("jobmanager.log")] == [b"one\n"]
+
+
+def test_another_shipper_goes_on_where_one_was_killed(place: Place) -> None:
+    place.wanted()
+    place.log("jobmanager.log", "one\n")
+    place.shipper.round()
+    key = next(key for key in place.bucket if key.endswith("jobmanager.log"))
+    (place.layout.log / "jobmanager.log").write_text("one\ntwo\n")
+    del place.bucket[key]
+    LogShipper(lambda: logfiles.all_owed(place.deployments), place.put, place.jobs, lambda: AT_MS, period_s=1).round()
+    assert place.bucket[key] == b"one\ntwo\n", "the segment is written whole"
+
+
+def test_a_deleted_jobs_folder_waits_for_its_logs(place: Place) -> None:
+    place.wanted()
+    place.gone()
+    assert logfiles.awaited(place.layout)
+    (place.layout.folder / "logs.done").touch()
+    assert not logfiles.awaited(place.layout)
