@@ -83,7 +83,13 @@ class Phoenix:
         """Waits until it runs, and goes on from its state."""
         self.jobs.until(self.id, "job_running")
         enough = len(self.before) + 20
-        wait_until("it goes on from its state", lambda: len(self.jobs.counted("phoenix")) > enough)
+        wait_until("it goes on from its state", lambda: self.written() > enough)
+
+    def written(self) -> int:
+        """Lines in its finished files: cheaper than ``counted``, which must hold whenever it is at rest."""
+        folder = self.server.home / "objects" / BUCKET / "phoenix"
+        found = [path for path in folder.glob("*") if not path.name.startswith(".")]
+        return sum(path.read_bytes().count(b"\n") for path in found)
 
     def kill_headrace_at(self, deployment: Path, sign: str) -> None:
         if sign:
