@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from headrace.control.shipping import Mark, ship
 from headrace.domain.errors import HeadraceError, JobNotFound
@@ -94,9 +95,9 @@ class LogShipper:
         if over:
             files.write(one.folder / DONE, {})
 
-    def _take_file(self, one: Logged, file: LogFile, noted: dict[str, dict[str, object]]) -> None:
+    def _take_file(self, one: Logged, file: LogFile, noted: dict[str, dict[str, Any]]) -> None:
         name = f"{file.role}/{file.name}"
-        mark = Mark(**noted.get(name, {}))  # type: ignore[arg-type]
+        mark = Mark(**noted.get(name, {}))
         attempt = attempt_of(one.name)
 
         def put(at: Mark, content: bytes) -> None:
@@ -113,9 +114,9 @@ class LogShipper:
             noted[name] = asdict(mark)
             files.write(one.folder / SHIPPED, noted)
 
-    def _take_submission(self, one: Logged, noted: dict[str, dict[str, object]]) -> None:
+    def _take_submission(self, one: Logged, noted: dict[str, dict[str, Any]]) -> None:
         job_id, attempt = job_of(one.name), attempt_of(one.name)
-        last: dict[str, object] = {"event": self._jobs.last_event(job_id)}
+        last = {"event": self._jobs.last_event(job_id)}
         if noted.get(SUBMISSION) == last:
             return
         lines = [_line(entry) for entry in self._jobs.history(job_id) if entry.attempt == attempt]

@@ -94,32 +94,47 @@ def _bound(folder: Path, spool: dict[str, Any]) -> None:
     """Keeps the logs within their limit for as long as the JVM lives."""
     gone: dict[str, int] = {}
     while spool["files"]:
-        for path in spool["files"]:
-            with contextlib.suppress(OSError):  # not there yet; or a file system that cannot: then it grows
-                _free_oldest(folder / "spool.json", gone, path, spool["bytes"])
+        _free_all(folder / "spool.json", gone, spool)
         time.sleep(SPOOL_PERIOD_S)
 
 
+def _free_all(record: Path, gone: dict[str, int], spool: dict[str, Any]) -> None:
+    for path in spool["files"]:
+        with contextlib.suppress(OSError):  # not there yet; or a file system that cannot: then it grows
+            _free_oldest(record, gone, path, spool["bytes"])
+    if gone and not (record.exists() and json.loads(record.read_text()) == gone):
+        _note(record, gone)  # the disk was full; if it still is, the next round does it
+
+
 def _free_oldest(record: Path, gone: dict[str, int], path: str, limit: int) -> None:
-    """What is gone is on record before it goes. Only on a full disk, which takes no record, it goes first."""
+    """What is gone is on record before it goes, but on a full disk, which takes no record; what stays is not on it."""
     size = Path(path).stat().st_size
     if size - gone.get(path, 0) <= limit + limit // 8:
         return
     end = (size - limit) // BLOCK * BLOCK
     told = {**gone, path: end}
-    with contextlib.suppress(OSError):
-        _write(record, told)
-    _punch(path, end)
+    _note(record, told)
+    try:
+        _punch(path, end)
+    except OSError:
+        _note(record, gone)
+        raise
     gone.update(told)
-    _write(record, gone)
+
+
+def _note(record: Path, gone: Mapping[str, int]) -> None:
+    """If there is room for it: ``_free_all`` sees what is missing."""
+    with contextlib.suppress(OSError):
+        _write(record, gone)
 
 
 def _punch(path: str, end: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
+    fallocate = libc.fallocate64 if hasattr(libc, "fallocate64") else libc.fallocate  # musl has the latter alone
     file = os.open(path, os.O_WRONLY)
     try:
         offsets = (ctypes.c_longlong(0), ctypes.c_longlong(end))
-        if libc.fallocate64(file, PUNCH_HOLE_AND_KEEP_SIZE, *offsets) != 0:
+        if fallocate(file, PUNCH_HOLE_AND_KEEP_SIZE, *offsets) != 0:
             raise OSError(ctypes.get_errno(), f"{path} cannot be shortened")
     finally:
         os.close(file)

@@ -33,6 +33,7 @@ class LogFile:
     Attributes:
         role: whose it is: "jobmanager", "taskmanager-2".
         name: what it is: "jobmanager.log", "taskmanager.out", "gc.log", "exit.json".
+        record: where the keeper notes how much of it is gone.
     """
 
     role: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -225,6 +226,44 @@ def test_of_a_log_only_the_newest_bytes_stay_and_offsets_stay_what_they_are(role
     assert log.read(size - 16, size) == b"1199998\n1199999\n"
     processes.end(processes.look(role), force=True)
     ended(role)
+
+
+def big_log(role: Path) -> Path:
+    out = role / "out"
+    out.write_bytes(b"x" * (1 << 20))
+    return out
+
+
+def test_where_a_file_system_cannot_free_the_oldest_none_is_called_gone(
+    role: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, record = big_log(role), role / "spool.json"
+    gone: dict[str, int] = {}
+
+    def cannot(path: str, end: int) -> None:
+        assert LogFile("r", "out", Path(path), record).gone == end, "on record before it goes"
+        raise OSError(errno.EOPNOTSUPP, "cannot")
+
+    monkeypatch.setattr(keeper, "_punch", cannot)
+    with pytest.raises(OSError, match="cannot"):
+        keeper._free_oldest(record, gone, str(out), 64 << 10)
+    assert gone == {}
+    assert LogFile("r", "out", out, record).gone == 0
+
+
+def test_on_a_full_disk_the_oldest_go_before_they_are_on_record(role: Path) -> None:
+    """A folder stands where the record is to be written, until there is room."""
+    out, record = big_log(role), role / "spool.json"
+    (role / "spool.tmp").mkdir()
+    gone: dict[str, int] = {}
+    spool = {"files": [str(out)], "bytes": 64 << 10}
+    keeper._free_all(record, gone, spool)
+    assert gone == {str(out): (1 << 20) - (64 << 10)}
+    assert out.stat().st_blocks * 512 < 128 << 10
+    assert not record.exists()
+    (role / "spool.tmp").rmdir()
+    keeper._free_all(record, gone, spool)
+    assert LogFile("r", "out", out, record).gone == (1 << 20) - (64 << 10)
 
 
 def test_while_the_disk_is_full_the_keeper_waits_to_write_its_record(role: Path) -> None:
