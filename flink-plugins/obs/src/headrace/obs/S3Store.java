@@ -46,6 +46,7 @@ final class S3Store {
         ClassLoader loader = loader(given.getProperty("jar", ""));
         thread.setContextClassLoader(loader); // Hadoop looks there for what its configuration names
         try {
+            findLocal(loader);
             FileSystemFactory factory =
                     loader.loadClass(FACTORY).asSubclass(FileSystemFactory.class).getDeclaredConstructor().newInstance();
             factory.configure(configuration);
@@ -55,6 +56,14 @@ final class S3Store {
         } finally {
             thread.setContextClassLoader(before);
         }
+    }
+
+    /** Hadoop looks for its file systems once, at the first use of one: of the local one, when data is to be buffered. */
+    private static void findLocal(ClassLoader loader) throws ReflectiveOperationException {
+        Class<?> configuration = loader.loadClass("org.apache.hadoop.conf.Configuration");
+        loader.loadClass("org.apache.hadoop.fs.FileSystem")
+                .getMethod("getFileSystemClass", String.class, configuration)
+                .invoke(null, "file", configuration.getDeclaredConstructor().newInstance());
     }
 
     private static Properties read(String file) throws IOException {
