@@ -58,13 +58,19 @@ def newest(own: Sequence[State], floor: State | None, seen_id: int | None) -> St
     return StateView(floor.path, floor.checkpoint_id)
 
 
+def one_spelling(uri: str) -> str:
+    """``obs://`` for ``s3://`` and ``s3a://`` too: they name the same objects."""
+    scheme, mark, rest = uri.partition("://")
+    return f"obs://{rest}" if mark and scheme in ("s3", "s3a") else uri
+
+
 def same_place(one: str, other: str) -> bool:
     """Whether two URIs name the same folder: Flink writes ``file:/x`` for ``file:///x``, and may name ``_metadata``."""
     return _normal(one) == _normal(other)
 
 
 def _normal(uri: str) -> str:
-    text = uri.removesuffix("/_metadata").rstrip("/")
+    text = one_spelling(uri).removesuffix("/_metadata").rstrip("/")
     scheme, colon, rest = text.partition(":")
     if not colon or "/" in scheme:
         return "file:/" + text.lstrip("/")
