@@ -83,7 +83,8 @@ class Seaweed:
         return [
             *(str(executable()), "server", f"-dir={self._data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
             *(f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.telemetry=false"),
-            f"-master.volumeSizeLimitMB={self.volume_mb}",
+            *("-master.electionTimeout=1s", "-master.heartbeatInterval=100ms"),  # one of one: nobody to wait for
+            *(f"-master.volumeSizeLimitMB={self.volume_mb}", "-volume.preStopSeconds=0"),
             *(f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}", f"-volume.max={self.volumes}"),
             *("-filer", f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}"),
             f"-filer.localSocket={self.folder / 'filer.sock'}",

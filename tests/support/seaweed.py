@@ -14,6 +14,7 @@ import obstore
 import urllib3
 from obstore.store import S3Store
 
+from headrace.objects.access import Keys, S3Access
 from headrace.objects.seaweed import PORTS, Identity
 from headrace.objects.seaweed import Seaweed as Program
 from headrace.runtimes.ports import free_ports
@@ -88,21 +89,16 @@ class Seaweed:
 
     def create_bucket(self, bucket: str) -> None:
         """Makes a bucket, with room for its objects."""
-        made = urllib3.request("PUT", obstore.sign(self.store(bucket), "PUT", "", timedelta(minutes=1)), retries=False)
-        assert made.status == 200, made.data
+        bucket_at(self.access(), bucket, create=True)
         self.prepare_bucket(bucket)
+
+    def access(self, who: Identity = OWNER) -> S3Access:
+        """How it is reached."""
+        return S3Access(self.endpoint, "us-east-1", path_style=True, default=Keys(who.access_key, who.secret_key))
 
     def store(self, bucket: str, who: Identity = OWNER) -> S3Store:
         """The bucket, to look into."""
-        return S3Store(
-            bucket,
-            endpoint=self.endpoint,
-            region="us-east-1",
-            access_key_id=who.access_key,
-            secret_access_key=who.secret_key,
-            virtual_hosted_style_request=False,
-            client_options={"allow_http": True},
-        )
+        return bucket_at(self.access(who), bucket)
 
     def prepare_bucket(self, bucket: str) -> None:
         """Makes room for a bucket's objects now: its first one would take 5 s else."""
@@ -120,6 +116,24 @@ def _status(url: str) -> int:
         return urllib3.request("GET", url, retries=False, timeout=5.0).status
     except urllib3.exceptions.HTTPError:
         return 0
+
+
+def bucket_at(access: S3Access, bucket: str, keys: Keys | None = None, *, create: bool = False) -> S3Store:
+    """A bucket as a client of the test sees it; made, if it is told so."""
+    used = keys or access.of(bucket)
+    store = S3Store(
+        bucket,
+        endpoint=access.endpoint,
+        region=access.region,
+        access_key_id=used.access_key,
+        secret_access_key=used.secret_key,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True},
+    )
+    if create:
+        made = urllib3.request("PUT", obstore.sign(store, "PUT", "", timedelta(minutes=1)), retries=False)
+        assert made.status == 200, made.data
+    return store
 
 
 @contextmanager

@@ -1,0 +1,120 @@
+"""The embedded S3 server: a real SeaweedFS that outlives Headrace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from obstore.exceptions import PermissionDeniedError
+
+from headrace.domain.errors import HomeUnusable
+from headrace.objects.access import Keys
+from headrace.runtimes import processes
+from headrace.runtimes.object_server import ObjectServer
+from tests.support.seaweed import bucket_at
+from tests.support.server import processes_of, wait_until
+
+PUBLISHED = Keys("AKPUBLISHED000000000", "SKPUBLISHED-it-must-not-be-seen-anywhere")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    os.umask(0o077)
+    yield tmp_path
+    server = ObjectServer(tmp_path, 0)
+    server.end()
+    assert processes_of(tmp_path) == []
+
+
+def weed_of(home: Path) -> int:
+    (pid,) = [pid for pid in processes_of(home) if Path(f"/proc/{pid}/exe").resolve().name == "weed"]
+    return pid
+
+
+def test_it_outlives_headrace_and_is_found_again(home: Path) -> None:
+    first = ObjectServer(home, 0, [PUBLISHED])
+    first.start()
+    bucket = bucket_at(first.access, "found", create=True)
+    bucket.put("a", b"kept")
+    weed = weed_of(home)
+    first.close()
+    second = ObjectServer(home, 0, [PUBLISHED])
+    second.start()
+    assert (weed_of(home), second.endpoint, second.keys) == (weed, first.endpoint, first.keys)
+    assert bytes(bucket_at(second.access, "found").get("a").bytes()) == b"kept"
+    second.close()
+
+
+def test_killed_it_is_started_again_with_all_that_it_stored(home: Path) -> None:
+    server = ObjectServer(home, 0)
+    server.start()
+    bucket_at(server.access, "kept", create=True).put("a", b"kept")
+    first = weed_of(home)
+    os.kill(first, signal.SIGKILL)
+    wait_until("another one runs", lambda: [pid for pid in processes_of(home) if pid != first and _is_weed(pid)])
+    wait_until("it answers", server._answers)
+    assert bytes(bucket_at(server.access, "kept").get("a").bytes()) == b"kept"
+    server.close()
+
+
+def test_a_start_that_nobody_saw_through_is_not_made_twice(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = processes.start
+    with monkeypatch.context() as patch:
+
+        def killed_meanwhile(folder: Path) -> None:
+            real(folder)
+            (folder / "process.json").rename(folder / "late.json")  # as if the keeper had not come so far yet
+            raise KeyboardInterrupt
+
+        patch.setattr(processes, "start", killed_meanwhile)
+        with pytest.raises(KeyboardInterrupt):
+            ObjectServer(home, 0).start()
+    (home / "s3" / "run-1" / "late.json").rename(home / "s3" / "run-1" / "process.json")
+    server = ObjectServer(home, 0)
+    server.start()
+    assert [run.name for run in server._runs()] == ["run-1"]
+    weed_of(home)
+    server.close()
+
+
+def test_the_users_keys_work_too_and_no_secret_is_seen(home: Path) -> None:
+    server = ObjectServer(home, 0, [PUBLISHED])
+    server.start()
+    made = bucket_at(server.access, "mine", PUBLISHED, create=True)
+    made.put("a", b"x")
+    with pytest.raises(PermissionDeniedError):
+        bucket_at(server.access, "mine", Keys(PUBLISHED.access_key, "wrong")).get("a")
+    keys = json.loads((home / "s3" / "keys.json").read_text())
+    assert keys["endpoint"] == server.endpoint
+    secrets = (keys["secret_key"], PUBLISHED.secret_key)
+    for pid in processes_of(home):
+        seen = Path(f"/proc/{pid}/cmdline").read_text() + Path(f"/proc/{pid}/environ").read_text()
+        assert not any(secret in seen for secret in secrets)
+    for path in (home / "s3").rglob("*"):
+        if path.is_file() and any(secret in path.read_text(errors="replace") for secret in secrets):
+            assert path.name in ("keys.json", "s3.json")
+            assert path.stat().st_mode & 0o077 == 0
+    server.close()
+
+
+def test_it_says_where_to_look_when_its_port_is_taken(home: Path) -> None:
+    server = ObjectServer(home, 0)
+    server.start()
+    other = home / "other"
+    other.mkdir()
+    second = ObjectServer(other, int(server.endpoint.rpartition(":")[2]))
+    with pytest.raises(HomeUnusable, match=r"does not come up at .*weed\.log.*embedded_s3_port"):
+        second.start()
+    second.end()
+    server.close()
+
+
+def _is_weed(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/exe").resolve().name == "weed"
+    except OSError:
+        return False
