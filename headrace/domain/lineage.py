@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.domain.observation import StateView
+from headrace.domain.places import bare, is_object
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ def newest(own: Sequence[State], floor: State | None, seen_id: int | None) -> St
 
 def one_spelling(uri: str) -> str:
     """``obs://`` for ``s3://`` and ``s3a://`` too: they name the same objects."""
-    scheme, mark, rest = uri.partition("://")
-    return f"obs://{rest}" if mark and scheme in ("s3", "s3a") else uri
+    return f"obs://{bare(uri)}" if is_object(uri) else uri
 
 
 def same_place(one: str, other: str) -> bool:

@@ -1,7 +1,7 @@
 """The places that states of jobs lie in: folders of this machine, and folders of buckets wherever those are.
 
-A place is named by a URI. ``obs://``, ``s3://`` and ``s3a://`` name the same objects; the code of a job may write any of
-them, our records say ``obs://``.
+A place is named by a URI. ``obs://``, ``s3://`` and ``s3a://`` name the same objects; the code of a job may write any
+of them, our records say ``obs://``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from headrace.domain.errors import BucketNotFound, ObjectNotFound
+from headrace.domain.errors import BadField, BucketNotFound, ObjectNotFound
 from headrace.domain.lineage import one_spelling
 from headrace.flink import metadata
 
@@ -54,8 +54,8 @@ class Places:
             assert self._remote is not None
             try:
                 return sorted(self._remote.folders(*_split(uri)))
-            except BucketNotFound:
-                return []
+            except (BucketNotFound, BadField):
+                return []  # no bucket, or a name that no object can have
         folder = self.path(uri)
         return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
@@ -76,7 +76,7 @@ class Places:
         """Deletes the place with all in it."""
         if self._is_remote(uri):
             assert self._remote is not None
-            with suppress(BucketNotFound):
+            with suppress(BucketNotFound, BadField):
                 self._remote.delete_folder(*_split(uri))
         else:
             shutil.rmtree(self.path(uri), ignore_errors=True)
@@ -97,7 +97,7 @@ class Places:
         bucket, folder = _split(uri)
         try:
             return self._remote.read(bucket, f"{folder}/{METADATA}", 0, size)
-        except (BucketNotFound, ObjectNotFound):
+        except (BucketNotFound, ObjectNotFound, BadField):
             return None
 
 

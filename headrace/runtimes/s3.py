@@ -22,6 +22,7 @@ from headrace.flink.command import Layout
 from headrace.flink.installer import Report
 from headrace.flink.s3 import S3Plugins
 from headrace.objects.access import Keys, S3Access
+from headrace.runtimes.places import Bucketed
 
 FILE = "s3.properties"
 _ONE_PROVIDER = "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"
@@ -42,11 +43,13 @@ class S3Store:
 
     Attributes:
         access: the endpoint and its keys.
+        objects: looks into its buckets.
         plugins: Flink's S3 file system, by engine.
         may_use: (project id, bucket) -> whether the bucket is the project's.
     """
 
     access: S3Access
+    objects: Bucketed
     plugins: S3Plugins
     may_use: Callable[[str, str], bool]
 
@@ -62,7 +65,9 @@ class S3Store:
         """
         jar = self.plugins.find(engine)
         if jar is None:
-            raise Unavailable(f"Flink's S3 file system for Flink {engine} is gone from the engine store. Run the job again.")
+            raise Unavailable(
+                f"Flink's S3 file system for Flink {engine} is gone from the engine store: run the job again"
+            )
         lines = [f"{key}={_escaped(value)}\n" for key, value in sorted(self.content(plan, layout, jar).items())]
         path = layout.folder / FILE
         temporary = path.with_name(f"{FILE}.{threading.get_ident()}.tmp")

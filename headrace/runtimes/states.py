@@ -97,8 +97,8 @@ class States:
     def forget(self, needed: Iterable[str]) -> bool:
         """Deletes the deployment's checkpoints, but for Flink jobs of which one is ``needed``; whether none is.
 
-        Of Flink jobs that Flink told to be its own only: the folder may be shared by later attempts and other jobs. Where
-        a place cannot be looked into now, they are kept until the next time: no run waits for that.
+        Of Flink jobs that Flink told to be its own only: the folder may be shared by later attempts and other jobs.
+        Where a place cannot be looked into now, they are kept until the next time: no run waits for that.
         """
         try:
             kept = self._delete([one_spelling(path) for path in needed])
