@@ -145,7 +145,9 @@ class FolderObjects:
         if version not in ("", info.version):
             file.close()
             raise ObjectReplaced(f"The object {ObjectRef(bucket, key)} was replaced while it was read.")
-        return info.size, _pieces(file, bucket, key, begin)
+        pieces = _pieces(file, bucket, key, begin)
+        next(pieces)
+        return info.size, pieces
 
     def listing(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         """Objects whose key begins with ``prefix``, by key; raises BucketNotFound."""
@@ -249,6 +251,7 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
 
 def _pieces(file: BinaryIO, bucket: str, key: str, begin: int) -> Iterator[bytes]:
     with file, _told("read", bucket, key):
+        yield b""  # from here on, whoever lets go of the pieces closes the file
         file.seek(begin)
         while piece := file.read(CHUNK):
             yield piece

@@ -119,7 +119,7 @@ def test_all_jobs(stand: Stand) -> None:
         ({"obs_dir": ""}, "DLI.0001"),
         ({"obs_dir": "/x"}, "DLI.0001"),
         ({"obs_dir": "obs://"}, "DLI.0001"),
-        ({"obs_dir": "s3://b/x"}, "DLI.0001"),
+        ({"obs_dir": "s3n://b/x"}, "DLI.0001"),
         ({"obs_dir": "b/../x"}, "DLI.0001"),
         ({"obs_dir": "b//x"}, "DLI.0001"),
         ({"obs_dir": "b/x//"}, "DLI.0001"),

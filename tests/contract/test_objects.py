@@ -1,4 +1,4 @@
-"""What every object store does: the contract of ``headrace.objects.base.Objects``, of a folder and of a real S3 server."""
+"""What every object store does, a folder and a real S3 server: ``headrace.objects.base.Objects``."""
 
 from __future__ import annotations
 

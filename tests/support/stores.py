@@ -27,12 +27,13 @@ def access_to(server: Seaweed, **more: object) -> S3Access:
 
 
 @contextmanager
-def folder(tmp_path: Path, _server: Seaweed) -> Iterator[Objects]:
+def folder(tmp_path: Path, _server: Seaweed | None) -> Iterator[Objects]:
     yield FolderObjects(tmp_path / "objects")
 
 
 @contextmanager
-def s3(_tmp_path: Path, server: Seaweed) -> Iterator[Objects]:
+def s3(_tmp_path: Path, server: Seaweed | None) -> Iterator[Objects]:
+    assert server is not None
     yield S3Objects(access_to(server))
 
 
