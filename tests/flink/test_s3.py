@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,6 @@ def stage(
         "HEADRACE_S3_ENDPOINT": store.endpoint,
         "HEADRACE_S3_ACCESS_KEY": store.access_key,
         "HEADRACE_S3_SECRET_KEY": store.secret_key,
-        "HEADRACE_S3_TIMEOUT_SECONDS": "5",
     }
     store.create_bucket(BUCKET)
     with staged(request, tmp_path_factory.mktemp("s3"), engine_store, environment, seamed=False) as one:
@@ -130,6 +130,60 @@ def test_a_life_on_s3(stage: Stage) -> None:
 @together
 @promise("Flink 1.17 and 2.3 keep their states in S3 too")
 def test_the_other_engines(stage: Stage, flink: str) -> None:
-    with counter(stage, f"on-{flink}", flink) as one:
+    with counter(stage, f"on-{flink[0]}", flink) as one:
         goes_on_from_its_savepoint(one)
         assert one.ends_exactly()
+
+
+@promise(
+    "Killed and back, the S3 server costs no job: logs have no gap and no repeat, states are exact, staging goes on"
+)
+def test_the_store_is_killed_and_comes_back(stage: Stage, store: Seaweed) -> None:
+    printing = f"--when none --rate {RATE}"
+    with (
+        stage.job("printer", printing, log_enabled=True, **RESTARTS) as printer,
+        stage.job("late", printing, **RESTARTS) as late,
+        counter(stage, "through") as one,
+    ):
+        printer.run()
+        printer.until("job_running")
+        wait_until("its output is in the bucket", lambda: shipped(printer))
+        late.run()
+        store.kill()
+        seen = printed(printer)
+        late.told(store.endpoint, "job_submitting")
+        wait_until("it goes on printing", lambda: len(printed(printer)) > len(seen) + 4 * RATE)
+        failed_before = failed_checkpoints(printer)
+        wait_until("a checkpoint fails", lambda: failed_checkpoints(printer) > failed_before)
+        store.start()
+        late.until("job_running")
+        grows(one)
+        rest = printer.flink()
+        job = rest.jobs()[0]["jid"]
+        made = rest.checkpoints(job)["counts"]["completed"]
+        wait_until("checkpoints are made again", lambda: rest.checkpoints(job)["counts"]["completed"] > made)
+        assert rest.restarts(job) == 0
+        printer.stop(savepoint=True)
+        printer.until("job_cancel_success")
+        said = (printer.folder(1) / "log" / "taskmanager-1.out").read_bytes()
+        wait_until("all its output is in the bucket", lambda: shipped(printer) == said)
+        numbers = [int(number) for number in re.findall(r"^(?:\d+> )?(\d+)$", said.decode(), re.MULTILINE)]
+        assert len(numbers) > 4 * RATE
+        assert numbers == list(range(len(numbers))), "a gap or a repeat"
+        assert printer.attempt == 1
+        assert one.ends_exactly()
+
+
+def printed(one: Playing) -> list[str]:
+    return (one.folder(1) / "log" / "taskmanager-1.out").read_text().splitlines()
+
+
+def shipped(one: Playing) -> bytes:
+    """What is in the bucket of its output."""
+    parts = [key for key in keys(one, f"jobs/logs/{one.job_id}/") if "/attempt-1-taskmanager-1/taskmanager.out" in key]
+    return b"".join(b"".join(one.jobs.client.download(BUCKET, key)) for key in sorted(parts))
+
+
+def failed_checkpoints(one: Playing) -> int:
+    rest = one.flink()
+    return int(rest.checkpoints(rest.jobs()[0]["jid"])["counts"]["failed"])
