@@ -46,9 +46,8 @@ def list_engines() -> None:
             table.add_row(*_row(store, plugins, version))
         else:
             java = catalog.java_for(version).split(".")[0]
-            table.add_row(
-                version, "can be installed" + (", tested" if version in catalog.TESTED else ""), java, "", "", ""
-            )
+            tested = ", tested" if version in catalog.TESTED else ""
+            table.add_row(version, f"can be installed{tested}", java, "", "", "")
     console = Console()
     console.print(f"Engine store: {store.root}", soft_wrap=True)
     console.print(table)
@@ -75,9 +74,8 @@ def install(
             )
         with _progress() as report:
             engine = store.install(exact, report)
-            jar = (
-                _plugins().install(exact, report) if (settings.object_store != "folder" if s3 is None else s3) else None
-            )
+            needed = settings.object_store != "folder" if s3 is None else s3
+            jar = _plugins().install(exact, report) if needed else None
         typer.echo(f"Flink {engine.version} on Java {engine.java_major}: {engine.home}")
         if jar is not None:
             typer.echo(f"Flink's S3 file system: {jar}")

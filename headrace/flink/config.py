@@ -215,8 +215,8 @@ def _defaults(plan: DeploymentPlan, places: Places) -> dict[str, str]:
         # The default of 64 MB starves a batch job's reads where direct memory is scarce: its task hangs.
         options["taskmanager.memory.framework.off-heap.batch-shuffle.size"] = "32m"
     if places.s3 is not None:
-        # A store that is away for a while costs checkpoints, not the job: with Flink's own 0 it would fail with the first
-        # one, and then could not even restore.
+        # A store that is away for a while costs checkpoints, not the job: with Flink's own 0 it would fail with the
+        # first one, and then could not even restore.
         options["execution.checkpointing.tolerable-failed-checkpoints"] = "2147483647"
     if plan.checkpoint_interval_s is not None:
         options["execution.checkpointing.interval"] = f"{plan.checkpoint_interval_s} s"

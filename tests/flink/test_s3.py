@@ -24,7 +24,7 @@ pytestmark = pytest.mark.flink
 RATE = 50
 SOME = 40
 """Records that a counter is seen to write before and after anything happens."""
-RESTARTS = {"restart_when_exception": True, "resume_checkpoint": True, "resume_max_num": -1}
+RESTARTS: dict[str, Any] = {"restart_when_exception": True, "resume_checkpoint": True, "resume_max_num": -1}
 
 
 @pytest.fixture(scope="module")
