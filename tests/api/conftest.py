@@ -27,6 +27,7 @@ from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, preflight
 from headrace.objects.artifacts import ArtifactResolver
+from headrace.objects.base import Objects
 from headrace.objects.folder import FolderObjects
 from headrace.objects.packages import PackageFiles
 from headrace.runtimes.base import Records, Runtime
@@ -140,13 +141,13 @@ def check_flink(spec: JobSpec, _shape: Shape) -> None:
 class Stand:
     """The application over a real store, and a client that signs."""
 
-    def __init__(self, home: Path, settings: Settings) -> None:
+    def __init__(self, home: Path, settings: Settings, objects: Objects | None = None) -> None:
         self.home = home
         self.clock = Clock()
         self.runtime = ReadRuntime()
         self.nudged: list[int] = []
         self.database = Database(home / "db.sqlite")
-        objects, files = FolderObjects(home / "objects"), PackageFiles(home / "packages")
+        objects, files = objects or FolderObjects(home / "objects"), PackageFiles(home / "packages")
         packages = PackageStore(self.database)
         buckets = BucketStore(self.database)
         self.keys = Keys()
@@ -312,9 +313,9 @@ def furnished_home(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> 
 
 
 @contextmanager
-def standing(home: Path, settings: Settings) -> Iterator[Stand]:
+def standing(home: Path, settings: Settings, objects: Objects | None = None) -> Iterator[Stand]:
     """A server on a home that is laid out."""
-    stand = Stand(home, settings)
+    stand = Stand(home, settings, objects)
     yield stand
     stand.client.close()
     stand.database.close()
