@@ -115,8 +115,8 @@ def _unreachable(where: str, named: str, text: str) -> HeadraceError:
     lowered = text.lower()
     if "certificate" in lowered or "invaliddata" in lowered or "tls" in lowered or "invalidcontenttype" in lowered:
         return StoreRefused(
-            f"No secure connection with the object storage: {where} has no certificate that is trusted for its name, "
-            "or speaks no TLS. Name its CA in s3_ca_file, or correct s3_endpoint."
+            f"{where} has no certificate that is trusted for its name, or speaks no TLS. Name its CA in s3_ca_file, or "
+            "correct s3_endpoint."
         )
     if "kind: timeout" in lowered or "timedout" in lowered or "timed out" in lowered:
         return StoreSilent(
