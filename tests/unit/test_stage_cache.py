@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.domain.errors import ObjectReplaced, StoreSilent
-from headrace.objects import cache
 from headrace.objects.cache import StageCache, Staged
 from headrace.objects.sources import Source
 
@@ -210,7 +209,7 @@ def test_without_hard_links_it_is_copied(
     def no_link(*_: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr(cache.os, "link", no_link)
+    monkeypatch.setattr(os, "link", no_link)
     one.put(bucket.source("a"), tmp_path / "t")
     assert (tmp_path / "t").read_bytes() == b"A" * 100
     assert os.stat(tmp_path / "t").st_nlink == 1
