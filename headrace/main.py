@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -23,6 +24,7 @@ from headrace.control.driver import Driver
 from headrace.control.logs import LogShipper
 from headrace.control.reconciler import Planner, Reconciler
 from headrace.control.scheduler import Scheduler
+from headrace.control.shipping import Rolling
 from headrace.domain.deployment import parse_runtime_config, plan
 from headrace.domain.errors import HomeUnusable
 from headrace.domain.job import AT_REST, Goal, JobSpec, Phase
@@ -38,6 +40,7 @@ from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
 from headrace.runtimes import logfiles, machine
 from headrace.runtimes.local import Limits, LocalRuntime
+from headrace.runtimes.logfiles import Logged
 from headrace.runtimes.processes import boot_id
 from headrace.settings import Settings
 from headrace.store.audit import AuditStore
@@ -138,6 +141,7 @@ def build(
                 settings.taskmanager_silent_after_seconds,
                 settings.kept_attempts,
                 settings.log_spool_mb << 20,
+                settings.log_wait_seconds,
             ),
         )
         jobs, queues = JobStore(database), QueueStore(database)
@@ -169,8 +173,14 @@ def build(
             step=seams.step,
         )
         driver = Driver(reconciler, settings.sweep_seconds)
-        owed = functools.partial(logfiles.all_owed, home.folder / "deployments")
-        logs = LogShipper(owed, objects.put, jobs, seams.now_ms, settings.log_period_seconds)
+        logs = LogShipper(
+            functools.partial(_owed_logs, home.folder / "deployments"),
+            objects.put,
+            jobs,
+            seams.now_ms,
+            settings.log_period_seconds,
+            Rolling(settings.log_segment_mb << 20, settings.log_roll_minutes * 60_000),
+        )
         services = Services(
             settings=settings,
             jobs=jobs,
@@ -291,6 +301,11 @@ def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # 
         with contextlib.suppress(StaleJob):
             server.jobs.request(job, desired)
             return True
+
+
+def _owed_logs(deployments: Path) -> Iterator[Logged]:
+    logfiles.bound_unkept(deployments)
+    return logfiles.all_owed(deployments)
 
 
 def _adopt(objects: ObjectStore, buckets: BucketStore, project_id: str) -> None:
