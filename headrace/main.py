@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -26,7 +27,7 @@ from headrace.control.reconciler import Planner, Reconciler
 from headrace.control.scheduler import Scheduler
 from headrace.control.shipping import Rolling
 from headrace.domain.deployment import parse_runtime_config, plan
-from headrace.domain.errors import HomeUnusable
+from headrace.domain.errors import HomeUnusable, Unavailable
 from headrace.domain.job import AT_REST, Goal, JobSpec, Phase
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, memory, preflight
@@ -35,13 +36,20 @@ from headrace.home import Home, write_private
 from headrace.identity.accounts import Accounts
 from headrace.identity.founding import Founded, Identity, open_identity
 from headrace.identity.keystone import ExternalKeystone
+from headrace.objects import access
+from headrace.objects.access import Keys
 from headrace.objects.artifacts import ArtifactResolver
-from headrace.objects.folder import ObjectStore
+from headrace.objects.base import Objects
+from headrace.objects.cache import StageCache, Staged
+from headrace.objects.folder import FolderObjects
 from headrace.objects.packages import PackageFiles
+from headrace.objects.s3 import S3Objects
 from headrace.runtimes import logfiles, machine
 from headrace.runtimes.local import Limits, LocalRuntime
 from headrace.runtimes.logfiles import Logged
+from headrace.runtimes.object_server import ObjectServer
 from headrace.runtimes.processes import boot_id
+from headrace.runtimes.staging import Fetch
 from headrace.settings import Settings
 from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
@@ -76,6 +84,7 @@ class Server:
     driver: Driver
     logs: LogShipper
     services: Services
+    object_server: ObjectServer | None
 
     def start(self) -> None:
         """Starts all that works on its own."""
@@ -124,18 +133,28 @@ def build(
     """
     os.umask(0o077)
     home = Home(settings.home)
-    with home.held(), contextlib.closing(Database(home.database, seams.step)) as database:
+    with home.held(), contextlib.closing(Database(home.database, seams.step)) as database, ExitStack() as held:
         home.database.chmod(0o600)
-        objects = ObjectStore(home.folder / "objects")
         package_files = PackageFiles(home.folder / "packages")
         packages = PackageStore(database)
         buckets = BucketStore(database)
-        artifacts = ArtifactResolver(objects, package_files, packages.object_key, buckets.owner)
+        identity = open_identity(
+            database, home, settings, now_ms, init_admin=init_admin, external=_external(settings, database)
+        )
+        if identity.founded is not None:
+            founded(identity.founded)
+        object_server = _object_server(settings, home, identity)
+        if object_server is not None:
+            held.callback(object_server.close)
+            object_server.start()
+        objects = _object_store(settings, home, object_server)
+        owner = _owner(objects, buckets, identity)
+        artifacts = ArtifactResolver(objects, package_files, packages.object_key, owner)
         engines = EngineStore(settings.engine_store, settings.engine_java_homes)
         runtime = LocalRuntime(
             home.folder,
             engines,
-            artifacts.locate,
+            _fetcher(artifacts, StageCache(home.folder / "cache", settings.stage_cache_mb << 20)),
             limits=Limits(
                 settings.unresponsive_after_seconds,
                 settings.taskmanager_silent_after_seconds,
@@ -145,13 +164,7 @@ def build(
             ),
         )
         jobs, queues = JobStore(database), QueueStore(database)
-        external = None
-        if settings.keystone_url:
-            external = ExternalKeystone(settings, OutsiderStore(database), now_ms, time.monotonic)
-        identity = open_identity(database, home, settings, now_ms, init_admin=init_admin, external=external)
-        if identity.founded is not None:
-            founded(identity.founded)
-        _adopt(objects, buckets, identity.first_project.id)
+        _adopt(objects, buckets, identity)
         capacity = _capacity(settings)
         scheduler = Scheduler(queues, capacity, settings.memory_per_cu_mb)
         resolve = _resolver(settings, engines)
@@ -199,6 +212,7 @@ def build(
             tags=TagStore(database),
             vault=identity.vault,
             accounts=Accounts(identity, settings, now_ms, time.monotonic),
+            bucket_owner=owner,
             nudge=driver.nudge,
             resolve_engine=resolve,
             check_jar=_jar_checker(engines),
@@ -207,7 +221,7 @@ def build(
             now_ms=seams.now_ms,
         )
         with contextlib.closing(runtime):
-            yield Server(settings, home, identity, jobs, runtime, driver, logs, services)
+            yield Server(settings, home, identity, jobs, runtime, driver, logs, services, object_server)
 
 
 class _Http(uvicorn.Server):
@@ -280,6 +294,8 @@ def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], 
                 time.sleep(0.1)
         finally:
             server.stop()
+        if server.object_server is not None:
+            server.object_server.end()
 
 
 def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # noqa: FBT001
@@ -308,11 +324,64 @@ def _owed_logs(deployments: Path) -> Iterator[Logged]:
     return logfiles.all_owed(deployments)
 
 
-def _adopt(objects: ObjectStore, buckets: BucketStore, project_id: str) -> None:
-    """Buckets of a home from before buckets had owners become its first project's."""
-    for bucket in objects.buckets():
+def _external(settings: Settings, database: Database) -> ExternalKeystone | None:
+    if not settings.keystone_url:
+        return None
+    return ExternalKeystone(settings, OutsiderStore(database), now_ms, time.monotonic)
+
+
+def _object_server(settings: Settings, home: Home, identity: Identity) -> ObjectServer | None:
+    """The embedded S3 server. As in the cloud, the user's keys for Headrace open the buckets too."""
+    if settings.object_store != "embedded":
+        return None
+    published = identity.published()
+    others = [] if published is None else [Keys(published.access_key, published.secret_key)]
+    return ObjectServer(home.folder, settings.embedded_s3_port, others)
+
+
+def _object_store(settings: Settings, home: Home, server: ObjectServer | None) -> Objects:
+    """Where the buckets are; nothing is connected to yet."""
+    if server is not None:
+        return S3Objects(server.access)
+    if settings.object_store == "s3":
+        return S3Objects(access.of_settings(settings))
+    return FolderObjects(home.folder / "objects")
+
+
+def _adopt(objects: Objects, buckets: BucketStore, identity: Identity) -> None:
+    """Buckets that nobody owns become the first project's: those of a folder, of before buckets had owners; those of
+    an S3 endpoint only if the server has one user, as there is nobody then to keep them from.
+    """
+    if objects.root is None and identity.published() is None:
+        return
+    try:
+        found = objects.buckets()
+    except Unavailable as error:
+        log.warning("the buckets cannot be listed now: %s", error)
+        return
+    for bucket in found:
         if buckets.owner(bucket) is None:
-            buckets.claim(bucket, project_id, now_ms=now_ms())
+            buckets.claim(bucket, identity.first_project.id, now_ms=now_ms())
+
+
+def _owner(objects: Objects, buckets: BucketStore, identity: Identity) -> Callable[[str], str | None]:
+    """Whose a bucket is. On a server of one user all that there are are theirs, also those made meanwhile elsewhere."""
+
+    def owner(bucket: str) -> str | None:
+        found = buckets.owner(bucket)
+        if found is None and objects.root is None and identity.published() is not None and objects.has_bucket(bucket):
+            buckets.claim(bucket, identity.first_project.id, now_ms=now_ms())
+            found = identity.first_project.id
+        return found
+
+    return owner
+
+
+def _fetcher(artifacts: ArtifactResolver, cache: StageCache) -> Fetch:
+    def fetch(project_id: str, reference: str, target: Path) -> Staged:
+        return cache.put(artifacts.locate(project_id, reference), target)
+
+    return fetch
 
 
 def _capacity(settings: Settings) -> Callable[[], int]:
@@ -358,7 +427,7 @@ def _check_flink(spec: JobSpec, shape: Shape) -> None:
 def _jar_checker(engines: EngineStore) -> Callable[[JarCheck], None]:
     def check(jar: JarCheck) -> None:
         reports = [preflight.inspect(jar.entrypoint, jar.reference)]
-        reports += [preflight.inspect(path) for path in jar.dependency_jars]
+        reports += [preflight.inspect(file) for file in jar.dependency_jars]
         main_class = preflight.check_main_class(reports, jar.main_class)
         engine = engines.find(jar.engine)
         if engine is not None:  # else its Java is looked at when it is installed
@@ -393,5 +462,7 @@ def _announce(http: uvicorn.Server, server: Server, url: str, ready: Callable[[s
     keys = server.identity.published()
     if keys is not None:
         told |= {"access_key": keys.access_key, "secret_key": keys.secret_key}
+    if server.object_server is not None:
+        told["s3_endpoint"] = server.object_server.endpoint
     write_private(server.home.server_file, told)
     ready(url)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from headrace.api.access import Access
 from headrace.api.services import JarCheck, Services
 from headrace.domain.deployment import claim_size, filled, known_part, parse_args, parse_log_config, references
 from headrace.domain.errors import BadField, NotSupported, PackageNotFound, QueueNotFound
 from headrace.domain.job import JobSpec
+from headrace.domain.places import bare
 from headrace.domain.rights import PackageRight, package_thing
 from headrace.domain.sizing import Shape
 from headrace.objects.artifacts import base_name
 from headrace.objects.paths import PackageRef, parse_reference
+from headrace.objects.sources import Source
 from headrace.store.queues import Queue
 
 GENERAL = "general"
@@ -70,7 +70,7 @@ def check_bucket(services: Services, project_id: str, spec: JobSpec) -> None:
     if spec.obs_bucket:
         services.require_bucket(project_id, spec.obs_bucket)
     if spec.checkpoint_path:
-        services.require_bucket(project_id, spec.checkpoint_path.removeprefix("obs://").partition("/")[0])
+        services.require_bucket(project_id, bare(spec.checkpoint_path).partition("/")[0])
     for field in ("checkpoint_enabled", "log_enabled"):
         if getattr(spec, field) and not spec.obs_bucket:
             raise BadField("obs_bucket", spec.obs_bucket, f"must name a bucket when {field} is true")
@@ -124,7 +124,7 @@ def _refuse_same_names(spec: JobSpec) -> None:
 
 
 def _check_files(services: Services, project_id: str, spec: JobSpec, engine: str) -> None:
-    def locate(reference: str, field: str) -> Path:
+    def locate(reference: str, field: str) -> Source:
         return services.artifacts.locate(project_id, reference, field)
 
     entrypoint = locate(spec.entrypoint, "entrypoint") if spec.entrypoint else None

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJson
 from pydantic_core import CoreSchema, core_schema
 
 from headrace.domain.errors import BadField
+from headrace.domain.places import SCHEMES, bare
 from headrace.domain.sizing import memory_mb
 from headrace.objects.paths import MAX_KEY_BYTES, parse_object
 
@@ -117,7 +118,7 @@ def _clean(text: str) -> str:
 def _is_checkpoint_path(text: str) -> str:
     if text:
         try:
-            parse_object("obs://" + text.removeprefix("obs://").rstrip("/"), "checkpoint_path")
+            parse_object("obs://" + bare(text).rstrip("/"), "checkpoint_path")
         except BadField as error:
             raise ValueError('must be "bucket/folder", with or without "obs://" before it') from error
     return text
@@ -164,7 +165,7 @@ File = Annotated[Text, up_to(len("obs://") + 63 + 1 + MAX_KEY_BYTES)]
 Files = Annotated[list[File], no_more_than(MAX_FILES, "files")]
 CheckpointPath = Annotated[
     Text,
-    Checked(_is_checkpoint_path, {"pattern": "^(?:(?:obs://)?[A-Za-z0-9][A-Za-z0-9._-]{0,62}/.+)?$"}),
+    Checked(_is_checkpoint_path, {"pattern": f"^(?:(?:{SCHEMES})?[A-Za-z0-9][A-Za-z0-9._-]{{0,62}}/.+)?$"}),
     up_to(len("obs://") + 63 + 1 + MAX_KEY_BYTES),
 ]
 ResumeMaxNum = Annotated[int, Checked(_is_resume_max_num, {"minimum": -1, "maximum": MAX_INT, "not": {"const": 0}})]

@@ -13,6 +13,7 @@ from starlette.responses import StreamingResponse
 from headrace.api.access import Access, needs
 from headrace.api.answers import Answer, answers, link
 from headrace.api.services import Parts
+from headrace.domain.errors import NameTaken
 from headrace.domain.rights import Standing
 from headrace.objects.paths import check_bucket
 
@@ -78,6 +79,11 @@ def create_bucket(
 ) -> dict[str, Any]:
     """Creates a bucket of the project; DLI.0006 if it exists, whoever's it is."""
     check_bucket(bucket)
+    if parts.bucket_owner(bucket) is None and parts.objects.has_bucket(bucket):
+        raise NameTaken(
+            f"bucket={bucket!r}: the object storage has such a bucket, and no project has it. An administrator of the "
+            "project can take it over: POST …/dli/obs-authorize."
+        )
     parts.buckets.claim(bucket, access.project_id, now_ms=parts.now_ms(), trace=access.trace)
     parts.objects.create_bucket(bucket)
     return {"bucket": bucket}

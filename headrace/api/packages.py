@@ -23,12 +23,14 @@ from headrace.api.services import Parts, Services
 from headrace.api.wire import Tags
 from headrace.domain.errors import (
     BadField,
+    BucketNotFound,
     IdentityNotFound,
     NotAuthorised,
     PackageAbsent,
     PackageInUse,
     PackageNotFound,
 )
+from headrace.domain.places import is_object
 from headrace.domain.rights import PackageRight, Standing, Thing, package_thing
 from headrace.objects.paths import ObjectRef, check_bucket, check_group, check_key, check_package, parse_object
 from headrace.store.jobs import JobFilter
@@ -228,9 +230,19 @@ def authorize(
     access: Annotated[Access, needs(Standing.MEMBER, trace="authorizeObsBucketsForStream")],
     parts: Parts,
 ) -> dict[str, Any]:
-    """A project's jobs may use its buckets already; so this only says whether they exist."""
+    """A project's jobs may use its buckets already. A bucket of the object storage that is nobody's becomes the
+    project's, if the caller is its administrator.
+    """
+    unowned = [bucket for bucket in body.obs_buckets if parts.bucket_owner(bucket) is None]
     for bucket in body.obs_buckets:
-        access.bucket(bucket)
+        if bucket not in unowned:
+            access.bucket(bucket)
+        elif not access.caller.is_admin:
+            raise BucketNotFound.of(bucket)
+        else:
+            parts.objects.require_bucket(bucket)
+    for bucket in unowned:
+        parts.buckets.claim(bucket, access.project_id, now_ms=parts.now_ms())
     for bucket in body.obs_buckets:
         parts.audit.note(access.trace.of("bucket", bucket, bucket))
     named = ", ".join(body.obs_buckets)
@@ -277,7 +289,7 @@ def _add(
             raise BadField("paths", path, f"two of the paths end in {name}; rename one of them")
     for source in sources:
         access.bucket(source.bucket)
-    files = [parts.objects.local_path(source.bucket, source.key) for source in sources]
+    versions = [parts.objects.head(source.bucket, source.key).version for source in sources]  # all of them are there
 
     def replacing(package: Package) -> None:
         access.demand(PackageRight.UPDATE_RESOURCE, package_thing(package.group, package.name, package.owner))
@@ -289,7 +301,9 @@ def _add(
             replacing(package)  # before gigabytes are copied; and again in the end, as another may be faster
     keys: list[str] = []
     try:
-        keys.extend(parts.package_files.add(name, file) for name, file in zip(names, files, strict=True))
+        for source, version in zip(sources, versions, strict=True):
+            _, content = parts.objects.get_stream(source.bucket, source.key, 0, version)
+            keys.append(parts.package_files.add(source.name, content))
         now = parts.now_ms()
         added = [
             Package(access.project_id, group, name, kind, key, access.caller.user_name, now, now, details)
@@ -315,7 +329,7 @@ def _check_group(access: Access, group: str, mates: list[Package], names: list[s
 
 def _object(path: str) -> ObjectRef:
     """``obs://bucket/key``, or DLI's ``https://bucket.obs.region.example/key``."""
-    if path.startswith("obs://"):
+    if is_object(path):
         return parse_object(path, "paths")
     try:
         parts = urlsplit(path)

@@ -17,6 +17,7 @@ from headrace.api.services import Parts, Services
 from headrace.api.wire import status_of
 from headrace.domain.errors import BadField, ObjectNotFound, WrongState
 from headrace.domain.job import AT_REST, Desired, Goal, Job, Phase
+from headrace.domain.places import SCHEMES, bare
 from headrace.domain.rights import JobRight
 from headrace.objects.paths import MAX_KEY_BYTES, ObjectRef, check_bucket, check_key
 from headrace.store.jobs import shown_phase
@@ -28,7 +29,7 @@ METADATA = "_metadata"
 MAGIC = bytes.fromhex("4960672d")
 """What every ``_metadata`` begins with: ``org.apache.flink.runtime.checkpoint.Checkpoints.HEADER_MAGIC_NUMBER``."""
 
-PLACE = "(?:obs://)?[A-Za-z0-9][A-Za-z0-9._-]{0,62}/.+"
+PLACE = f"(?:{SCHEMES})?[A-Za-z0-9][A-Za-z0-9._-]{{0,62}}/.+"
 """A folder in a bucket, for the document; ``_folder`` looks at it more closely."""
 LONGEST = up_to(len("obs://") + 63 + 1 + MAX_KEY_BYTES + 1)
 
@@ -132,7 +133,7 @@ def _to_save(parts: Services, job: Job, target: str) -> Desired:
 
 def _folder(access: Access, text: str) -> ObjectRef:
     """The folder in a bucket of the project; raises BadField, BucketNotFound."""
-    bucket, _, key = text.removeprefix("obs://").removesuffix("/").partition("/")
+    bucket, _, key = bare(text).removesuffix("/").partition("/")
     if not key:
         raise BadField(FIELD, text, "must be obs://bucket/folder/ or bucket/folder/")
     return ObjectRef(access.bucket(check_bucket(bucket, FIELD)), check_key(key, FIELD))
@@ -141,12 +142,9 @@ def _folder(access: Access, text: str) -> ObjectRef:
 def _check_metadata(parts: Services, folder: ObjectRef, text: str) -> None:
     """Refuses a folder that Flink could not restore from."""
     try:
-        with parts.objects.local_path(folder.bucket, f"{folder.key}/{METADATA}").open("rb") as file:
-            head = file.read(len(MAGIC))
+        head = parts.objects.read(folder.bucket, f"{folder.key}/{METADATA}", 0, len(MAGIC))
     except ObjectNotFound as error:
         remedy = f"holds no {METADATA}; name the folder of a savepoint or checkpoint in which it lies"
         raise BadField(FIELD, text, remedy) from error
-    except OSError as error:
-        raise BadField(FIELD, text, f"its {METADATA} cannot be read: {error.strerror}") from error
     if head != MAGIC:
         raise BadField(FIELD, text, f"its {METADATA} is not that of a savepoint or checkpoint of Flink")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
@@ -15,8 +14,9 @@ from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
 from headrace.identity.accounts import Accounts
 from headrace.objects.artifacts import ArtifactResolver
-from headrace.objects.folder import ObjectStore
+from headrace.objects.base import Objects
 from headrace.objects.packages import PackageFiles
+from headrace.objects.sources import Source
 from headrace.runtimes.base import Runtime
 from headrace.settings import Settings
 from headrace.store.audit import AuditStore
@@ -58,16 +58,16 @@ class JarCheck:
     """What is to be found in a job's JARs before it is accepted.
 
     Attributes:
-        entrypoint: the JAR, as a file of this machine.
+        entrypoint: the JAR, wherever it is.
         reference: the JAR as the user named it.
         dependency_jars: further JARs, in which the main class may be too.
         main_class: "" = the one that the JAR's manifest names.
         engine: exact Flink version that will run it.
     """
 
-    entrypoint: Path
+    entrypoint: Source
     reference: str
-    dependency_jars: tuple[Path, ...]
+    dependency_jars: tuple[Source, ...]
     main_class: str
     engine: str
 
@@ -78,6 +78,7 @@ class Services:
 
     Attributes:
         runtime: asked for execution graphs and records only.
+        bucket_owner: bucket -> id of the project whose it is, None if it is nobody's.
         nudge: the job has a new request; look at it soon.
         resolve_engine: ``flink_version`` ("" = the default) -> the exact version; raises EngineUnknown.
         check_jar: raises BadJar.
@@ -91,7 +92,7 @@ class Services:
     queues: QueueStore
     packages: PackageStore
     package_files: PackageFiles
-    objects: ObjectStore
+    objects: Objects
     artifacts: ArtifactResolver
     runtime: Runtime
     directory: Directory
@@ -103,6 +104,7 @@ class Services:
     tags: TagStore
     vault: Vault
     accounts: Accounts
+    bucket_owner: Callable[[str], str | None]
     nudge: Callable[[int], None]
     resolve_engine: Callable[[str], str]
     check_jar: Callable[[JarCheck], None]
@@ -116,9 +118,9 @@ class Services:
 
     def require_bucket(self, project_id: str, bucket: str) -> None:
         """Raises BucketNotFound unless the bucket exists and is the project's."""
-        self.objects.require_bucket(bucket)
-        if self.buckets.owner(bucket) != project_id:
+        if self.bucket_owner(bucket) != project_id:
             raise BucketNotFound.of(bucket)
+        self.objects.require_bucket(bucket)
 
 
 def _services(request: Request) -> Services:

@@ -20,6 +20,7 @@ from headrace.api.transfers_answers import ExportAnswer, ImportAnswer
 from headrace.domain import bundle
 from headrace.domain.errors import BadBundle, BadField, ObjectNotFound
 from headrace.domain.job import Job
+from headrace.domain.places import bare
 from headrace.domain.rights import JobRight, Standing, job_thing
 from headrace.objects.paths import MAX_KEY_BYTES, check_bucket, check_key
 from headrace.store.jobs import JobFilter
@@ -103,7 +104,7 @@ def bring_in(
 
 def _place(text: str, field: str) -> tuple[str, str]:
     """(bucket, key of the file or folder; "" = all of the bucket); raises BadField."""
-    bucket, slash, key = text.removeprefix("obs://").removesuffix("/").partition("/")
+    bucket, slash, key = bare(text).removesuffix("/").partition("/")
     return check_bucket(bucket, field), check_key(key, field) if slash else ""
 
 
@@ -160,8 +161,7 @@ def _found(parts: Services, bucket: str, keys: list[str]) -> list[Found]:
     size = 0
     for key in keys:
         where = f"{bucket}/{key}"
-        with parts.objects.local_path(bucket, key).open("rb") as file:
-            content = file.read(bundle.MAX_BYTES + 1)
+        content = parts.objects.read(bucket, key, 0, bundle.MAX_BYTES + 1)
         try:
             jobs = bundle.unpack(content)
         except BadBundle as error:

@@ -51,5 +51,10 @@ def main() -> None:
         console = Console(stderr=True)
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"])
-            console.print(f"error: setting {name}: {problem['msg']} (given: {problem['input']!r})", markup=False)
+            # A name that is unknown may be that of a secret, misspelt; and without a name all settings are the input.
+            secret = not name or "key" in name or problem["type"] == "extra_forbidden"
+            given = "" if secret else f" (given: {problem['input']!r})"
+            console.print(
+                f"error: setting {name}: {problem['msg']}{given}".replace("setting :", "settings:"), markup=False
+            )
         sys.exit(1)

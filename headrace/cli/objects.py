@@ -9,6 +9,7 @@ from urllib.parse import quote
 import typer
 
 from headrace.cli.client import ApiClient
+from headrace.domain.places import bare
 from headrace.objects.paths import ObjectRef, check_bucket, parse_object
 from headrace.settings import load_settings
 
@@ -72,7 +73,7 @@ def ls(
 ) -> None:
     """List objects, or all buckets; one a line: bytes, name."""
     client = _client(home)
-    bucket, _, prefix = place.removeprefix("obs://").partition("/")
+    bucket, _, prefix = bare(place).partition("/")
     if not bucket:
         for name in client.call("GET", "/headrace/v1/{p}/buckets")["buckets"]:
             typer.echo(f"obs://{name}")

@@ -13,6 +13,7 @@ from math import isfinite
 
 from headrace.domain.errors import BadField
 from headrace.domain.job import Job, JobSpec
+from headrace.domain.places import bare
 from headrace.domain.sizing import Shape, size
 from headrace.domain.variables import check_length, names_in, put_in
 
@@ -100,7 +101,7 @@ def checkpoint_dir(job: Job) -> str:
     lays it out: ``<bucket>/jobs/checkpoint/<job id>``; "" without a bucket.
     """
     if job.spec.checkpoint_path:
-        return f"obs://{job.spec.checkpoint_path.removeprefix('obs://').strip('/')}"
+        return f"obs://{bare(job.spec.checkpoint_path).strip('/')}"
     return f"obs://{job.spec.obs_bucket}/jobs/checkpoint/{job.id}" if job.spec.obs_bucket else ""
 
 

@@ -39,6 +39,11 @@
     ├── NotAuthorised              a valid signature, of somebody who may not do this
     ├── RouteNotFound
     └── Unavailable                a part that Headrace needs does not answer now; try again
+        ├── StoreSilent            the object storage does not answer, or not in time: whoever waits, waits on
+        │   └── ObjectReplaced     an object was replaced while it was read
+        ├── StoreRefused           the object storage does not take its keys, or Headrace not its certificate
+        │   └── BucketForbidden    the keys may not do this in this bucket
+        ├── StoreFull              the object storage has no room left
         ├── EngineBroken           an engine could not be installed, or its files have changed
         └── HomeUnusable           the home is of a newer version, or another server holds it
 
@@ -259,6 +264,26 @@ class RouteNotFound(HeadraceError):
 
 class Unavailable(HeadraceError):
     """A part that Headrace needs does not answer now; try again."""
+
+
+class StoreSilent(Unavailable):
+    """The object storage does not answer, or not in time: it goes on when it does."""
+
+
+class ObjectReplaced(StoreSilent):
+    """An object was replaced while it was read."""
+
+
+class StoreRefused(Unavailable):
+    """The object storage does not take its keys, or its certificate is not trusted: an operator must mend that."""
+
+
+class BucketForbidden(StoreRefused):
+    """The keys may not do this in this bucket."""
+
+
+class StoreFull(Unavailable):
+    """The object storage has no room left."""
 
 
 class EngineBroken(Unavailable):

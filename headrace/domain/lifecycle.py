@@ -106,8 +106,8 @@ def _preparing(job: Job, seen: Observation) -> Decision:
             return Act(Prepare())
         case PreparationState.IN_PROGRESS:
             return Wait(seen.preparation.note)
-        case PreparationState.FAILED if seen.preparation.heals and job.record.restarted:
-            return Act(Prepare())  # the job ran, and it is not its fault: it is tried until it goes well
+        case PreparationState.FAILED if seen.preparation.passes or (seen.preparation.heals and job.record.restarted):
+            return Act(Prepare())  # it passes; or the job ran, and it is not its fault: it is tried until it goes well
         case PreparationState.FAILED:
             return failed(job, seen, seen.preparation.note, heals=False)
         case PreparationState.READY:

@@ -192,12 +192,14 @@ class PreparationState(StrEnum):
 @dataclass(frozen=True)
 class Preparation:
     """Preparation of one attempt; ``note`` says what is going on, or why it failed; ``heals``: it may go well the next
-    time, without anybody changing the job (the disk was full, a download broke off).
+    time, without anybody changing the job (the disk was full, a download broke off); ``passes``: and without anybody
+    doing anything at all (the object storage does not answer).
     """
 
     state: PreparationState = PreparationState.NOT_STARTED
     note: str = ""
     heals: bool = False
+    passes: bool = False
 
 
 @dataclass(frozen=True)

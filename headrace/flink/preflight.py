@@ -14,8 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final, Literal, Protocol
 
 from headrace.domain.errors import BadJar
 from headrace.flink import classfile
@@ -33,11 +32,22 @@ _DAMAGE: Final = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueE
 _JAVA_READS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
+class JarFile(Protocol):
+    """A JAR that can be read: a ``Path``, or one that is elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """Base name."""
+
+    def open(self, mode: Literal["rb"], /) -> BinaryIO:
+        """To be read here and there."""
+
+
 @dataclass(frozen=True)
 class JarReport:
     """What a JAR says of itself. ``name`` is how the user knows it; ``class_names`` are dotted."""
 
-    path: Path
+    file: JarFile
     name: str
     main_class: str | None
     has_manifest: bool
@@ -47,7 +57,7 @@ class JarReport:
 
     def read_class(self, name: str) -> ClassFile:
         """One class of the JAR. Raises BadJar if it is damaged."""
-        with _opened(self.path, self.name) as jar:
+        with _opened(self.file, self.name) as jar:
             content = _read(jar, _entry(name), MAX_CLASS_BYTES, self.name)
         try:
             return classfile.parse(content)
@@ -58,14 +68,14 @@ class JarReport:
 
     def newest_java(self, names: Sequence[str]) -> int:
         """The highest Java release that these classes were compiled for, from 8 bytes of each."""
-        with _opened(self.path, self.name) as jar:
+        with _opened(self.file, self.name) as jar:
             return max((classfile.java_of(_head(jar, _entry(name))) for name in names), default=0)
 
 
-def inspect(path: Path, name: str | None = None) -> JarReport:
+def inspect(file: JarFile, name: str | None = None) -> JarReport:
     """Read the list of entries and the manifest. Raises BadJar if a JVM could not read the file."""
-    name = name or path.name
-    with _opened(path, name) as jar:
+    name = name or file.name
+    with _opened(file, name) as jar:
         manifest_entry, classes, signatures = None, [], []
         for entry in jar.infolist():
             place = entry.filename
@@ -83,7 +93,7 @@ def inspect(path: Path, name: str | None = None) -> JarReport:
                 signatures.append(place)
         attributes = _attributes(_read(jar, manifest_entry, MAX_MANIFEST_BYTES, name)) if manifest_entry else {}
     main_class = attributes.get("program-class") or attributes.get("main-class") or None
-    return JarReport(path, name, main_class, manifest_entry is not None, frozenset(classes), tuple(signatures))
+    return JarReport(file, name, main_class, manifest_entry is not None, frozenset(classes), tuple(signatures))
 
 
 def check_main_class(jars: Sequence[JarReport], main_class: str | None = None) -> str:
@@ -183,32 +193,32 @@ def _names(jars: Sequence[JarReport]) -> str:
 
 
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[zipfile.ZipFile]:
+def _opened(file: JarFile, name: str) -> Iterator[zipfile.ZipFile]:
     """The JAR as a ZIP; whatever is wrong with the file inside the block becomes BadJar."""
     try:
-        _require_small_directory(path, name)
-        with zipfile.ZipFile(path) as jar:
-            yield jar
+        with file.open("rb") as opened:
+            _require_small_directory(opened, name)
+            with zipfile.ZipFile(opened) as jar:
+                yield jar
     except (*_DAMAGE, RuntimeError) as error:
         raise BadJar(f"{name!r} is not a JAR, or it is damaged ({error}): build or upload it anew") from error
     except OSError as error:
         raise BadJar(f"{name!r} cannot be read: {error.strerror or error}") from error
 
 
-def _require_small_directory(path: Path, name: str) -> None:
+def _require_small_directory(file: BinaryIO, name: str) -> None:
     """``zipfile`` reads the whole list of entries into memory: look at its declared length first."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - (1 << 16) - 42))
-        tail = file.read()
-        at = tail.rfind(b"PK\x05\x06")
-        if at < 0 or len(tail) - at < 22:
-            raise BadJar(f"{name!r} is not a JAR (a ZIP archive), or it was cut off: build or upload it anew")
-        (directory,) = struct.unpack_from("<L", tail, at + 12)
-        if at >= 20 and tail[at - 20 : at - 16] == b"PK\x06\x07":  # ZIP64: more than 65 535 entries, or 4 GB
-            (offset,) = struct.unpack_from("<Q", tail, at - 12)
-            file.seek(min(offset, size))
-            directory = max(directory & 0x7FFFFFFF, *struct.unpack("<Q", file.read(56)[40:48]))
+    size = file.seek(0, 2)
+    file.seek(max(0, size - (1 << 16) - 42))
+    tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) - at < 22:
+        raise BadJar(f"{name!r} is not a JAR (a ZIP archive), or it was cut off: build or upload it anew")
+    (directory,) = struct.unpack_from("<L", tail, at + 12)
+    if at >= 20 and tail[at - 20 : at - 16] == b"PK\x06\x07":  # ZIP64: more than 65 535 entries, or 4 GB
+        (offset,) = struct.unpack_from("<Q", tail, at - 12)
+        file.seek(min(offset, size))
+        directory = max(directory & 0x7FFFFFFF, *struct.unpack("<Q", file.read(56)[40:48]))
     if directory > MAX_DIRECTORY_BYTES:
         raise BadJar(f"{name!r}: its list of entries takes {directory >> 20} MB, more than Headrace reads (64 MB)")
 

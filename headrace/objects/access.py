@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from headrace.domain.errors import HomeUnusable
+from headrace.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -42,3 +46,53 @@ class S3Access:
     def of(self, bucket: str) -> Keys:
         """The keys for a bucket."""
         return self.keys.get(bucket, self.default)
+
+
+def of_settings(settings: Settings) -> S3Access:
+    """The endpoint of ``object_store=s3``, which has one, as the settings see to.
+
+    Raises:
+        HomeUnusable: a file that they name cannot be read.
+    """
+    secret = settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else ""
+    return S3Access(
+        endpoint=settings.s3_endpoint or "",
+        region=settings.s3_region,
+        path_style=settings.s3_path_style,
+        default=Keys(settings.s3_access_key or "", secret),
+        keys=_bucket_keys(settings.s3_bucket_keys_file),
+        ca_file=_readable(settings.s3_ca_file),
+        proxy=settings.s3_proxy or "",
+        timeout_s=settings.s3_timeout_seconds,
+    )
+
+
+def _readable(path: Path | None) -> Path | None:
+    if path is not None:
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise HomeUnusable(f"s3_ca_file={str(path)!r} cannot be read: {error.strerror}.") from error
+    return path
+
+
+def _bucket_keys(path: Path | None) -> dict[str, Keys]:
+    """No error tells what is in the file."""
+    if path is None:
+        return {}
+    named = f"s3_bucket_keys_file={str(path)!r}"
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise HomeUnusable(f"{named} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise HomeUnusable(f"{named} is no JSON.") from error
+    form = '{"bucket": {"access_key": "…", "secret_key": "…"}}'
+    if not isinstance(content, dict):
+        raise HomeUnusable(f"{named} must hold {form}.")
+    keys = {}
+    for bucket, pair in content.items():
+        if not isinstance(pair, dict) or set(pair) != {"access_key", "secret_key"}:
+            raise HomeUnusable(f"{named}: the bucket {bucket!r} has no such pair of keys; it must hold {form}.")
+        keys[bucket] = Keys(str(pair["access_key"]), str(pair["secret_key"]))
+    return keys

@@ -1,14 +1,15 @@
-"""From the files that a job names to files of this machine."""
+"""From the files that a job names to what they are now."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from headrace.domain.errors import BucketNotFound
-from headrace.objects.folder import ObjectStore
+from headrace.objects import sources
+from headrace.objects.base import Objects
 from headrace.objects.packages import PackageFiles
 from headrace.objects.paths import ObjectRef, parse_reference
+from headrace.objects.sources import Source
 
 
 class ArtifactResolver:
@@ -16,7 +17,7 @@ class ArtifactResolver:
 
     def __init__(
         self,
-        objects: ObjectStore,
+        objects: Objects,
         packages: PackageFiles,
         package_key: Callable[[str, str, str], str],
         bucket_owner: Callable[[str], str | None],
@@ -32,20 +33,20 @@ class ArtifactResolver:
         self._packages = packages
         self._package_key = package_key
 
-    def locate(self, project_id: str, reference: str, field: str = "entrypoint") -> Path:
-        """The file behind a reference. Its base name is the reference's own, not the path's: see :func:`base_name`.
+    def locate(self, project_id: str, reference: str, field: str = "entrypoint") -> Source:
+        """The file behind a reference, in its present version.
 
         Raises:
             BadField: not a reference.
             BucketNotFound, ObjectNotFound, PackageNotFound: it names nothing that exists.
+            Unavailable: the object storage hinders an answer.
         """
         wanted = parse_reference(reference, field)
         if isinstance(wanted, ObjectRef):
-            self._objects.require_bucket(wanted.bucket)
             if self._bucket_owner(wanted.bucket) != project_id:
                 raise BucketNotFound.of(wanted.bucket)
-            return self._objects.local_path(wanted.bucket, wanted.key)
-        return self._packages.path(self._package_key(project_id, wanted.group, wanted.name))
+            return sources.of_object(self._objects, wanted, reference)
+        return self._packages.source(self._package_key(project_id, wanted.group, wanted.name), reference)
 
 
 def base_name(reference: str) -> str:

@@ -1,7 +1,8 @@
 """What every object store promises: buckets with objects, in a folder of this machine or behind an S3 endpoint.
 
 The contract suite (``tests/contract/test_objects.py``) holds for each implementation. Calls block. What can't be
-reached or isn't allowed raises ``Unavailable`` with the reason and the remedy: it may go better later.
+reached or isn't allowed raises ``Unavailable`` with the reason and the remedy: it may go better later. Its kinds
+(``StoreSilent``, ``StoreRefused``, ``BucketForbidden``, ``StoreFull``) say who can mend it.
 """
 
 from __future__ import annotations
@@ -56,11 +57,12 @@ class Objects(Protocol):
     def read(self, bucket: str, key: str, begin: int = 0, end: int | None = None) -> bytes:
         """The bytes of a small object, or a part of one (shorter at its end); raises BucketNotFound, ObjectNotFound."""
 
-    def get_stream(self, bucket: str, key: str, begin: int = 0) -> tuple[int, Iterator[bytes]]:
+    def get_stream(self, bucket: str, key: str, begin: int = 0, version: str = "") -> tuple[int, Iterator[bytes]]:
         """(size of the whole object, bytes from ``begin`` piece by piece) of the object as it is now.
 
         Raises:
             BucketNotFound, ObjectNotFound: there is none.
+            ObjectReplaced: it is no longer of this ``version`` ("" = any will do).
         """
 
     def put(self, bucket: str, key: str, content: bytes) -> None:

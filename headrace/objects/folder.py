@@ -6,32 +6,35 @@ at all.
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
-from headrace.domain.errors import BadField, BodyTooLarge, BucketNotFound, NameTaken, ObjectNotFound, Unavailable
+from headrace.domain.errors import (
+    BadField,
+    BodyTooLarge,
+    BucketNotFound,
+    NameTaken,
+    ObjectNotFound,
+    ObjectReplaced,
+    StoreFull,
+    Unavailable,
+)
+from headrace.objects.base import ObjectInfo
 from headrace.objects.paths import ObjectRef, check_bucket, check_key
 
 CHUNK = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class ObjectInfo:
-    """One stored object."""
-
-    key: str
-    size: int
-    modified_ms: int
-
-
-class ObjectStore:
-    """All buckets of one server."""
+class FolderObjects:
+    """All buckets of one server, as folders; see ``headrace.objects.base.Objects``."""
 
     def __init__(self, root: Path) -> None:
         """Opens ``root``, and creates it if needed."""
@@ -77,23 +80,24 @@ class ObjectStore:
         return self._file(bucket, key).is_file()
 
     def head(self, bucket: str, key: str) -> ObjectInfo:
-        """The object's size and time; raises BucketNotFound, ObjectNotFound."""
-        status = self.local_path(bucket, key).stat()
-        return ObjectInfo(key, status.st_size, status.st_mtime_ns // 1_000_000)
+        """The object's size, time and version; raises BucketNotFound, ObjectNotFound."""
+        with _told("read", bucket, key):
+            return _info(key, self._existing(bucket, key).stat())
 
-    def local_path(self, bucket: str, key: str) -> Path:
-        """The object as a file of this machine; it must not be written to.
-
-        Raises:
-            BucketNotFound: no such bucket.
-            ObjectNotFound: no such object.
-        """
+    def _existing(self, bucket: str, key: str) -> Path:
+        """The object as a file of this machine; raises BucketNotFound, ObjectNotFound."""
         file = self._file(bucket, key)
         if not file.is_file():
             raise ObjectNotFound(
                 f"The object {ObjectRef(bucket, key)} does not exist. Upload it first (headrace objects put)."
             )
         return file
+
+    def read(self, bucket: str, key: str, begin: int = 0, end: int | None = None) -> bytes:
+        """The bytes of a small object, or a part of one; raises BucketNotFound, ObjectNotFound."""
+        with _told("read", bucket, key), self._existing(bucket, key).open("rb") as file:
+            file.seek(begin)
+            return file.read(-1 if end is None else max(0, end - begin))
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """Stores an object, whole or not at all, in place of one that may be there.
@@ -103,17 +107,14 @@ class ObjectStore:
             Unavailable: it could not be stored; the message says why.
         """
         self._refuse_folder(bucket, key)
-        try:
-            with _told(bucket, key):
-                self._store(bucket).put(key, content)
-        except OSError as error:
-            raise Unavailable(str(error)) from error
+        with _told("stored", bucket, key):
+            self._store(bucket).put(key, content)
 
     def put_new(self, bucket: str, key: str, content: bytes) -> bool:
         """Stores an object, whole or not at all; False if there is one of this key. Raises BucketNotFound, BadField."""
         self._refuse_folder(bucket, key)
         try:
-            with _told(bucket, key):
+            with _told("stored", bucket, key):
                 self._store(bucket).put(key, content, mode="create")
         except FileExistsError:
             return False
@@ -126,32 +127,27 @@ class ObjectStore:
             BodyTooLarge: more than ``max_bytes`` came; nothing was stored.
         """
         self._refuse_folder(bucket, key)
-        size = 0
+        counted = Counted(bucket, key, chunks, max_bytes)
+        with _told("stored", bucket, key):
+            await self._store(bucket).put_async(key, counted.pieces())
+        return counted.size
 
-        async def counted() -> AsyncIterator[bytes]:
-            nonlocal size
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > max_bytes:
-                    raise BodyTooLarge(f"{ObjectRef(bucket, key)}: an object has at most {max_bytes} bytes.")
-                yield chunk
-
-        with _told(bucket, key):
-            await self._store(bucket).put_async(key, counted())
-        return size
-
-    def get_stream(self, bucket: str, key: str) -> tuple[int, Iterator[bytes]]:
-        """(size, bytes piece by piece) of the object as it is now, even if it is replaced meanwhile.
+    def get_stream(self, bucket: str, key: str, begin: int = 0, version: str = "") -> tuple[int, Iterator[bytes]]:
+        """(size, bytes from ``begin`` piece by piece) of the object as it is now, even if it is replaced meanwhile.
 
         Raises:
             BucketNotFound, ObjectNotFound: there is none.
+            ObjectReplaced: it is not of this version.
         """
-        self.local_path(bucket, key)
-        try:
-            found = self._store(bucket).get(key)
-        except FileNotFoundError as error:
-            raise ObjectNotFound(f"The object {ObjectRef(bucket, key)} has just been deleted.") from error
-        return found.meta["size"], (bytes(chunk) for chunk in found.stream(min_chunk_size=CHUNK))
+        with _told("read", bucket, key):
+            file = self._existing(bucket, key).open("rb")
+            info = _info(key, os.fstat(file.fileno()))
+        if version not in ("", info.version):
+            file.close()
+            raise ObjectReplaced(f"The object {ObjectRef(bucket, key)} was replaced while it was read.")
+        pieces = _pieces(file, bucket, key, begin)
+        next(pieces)
+        return info.size, pieces
 
     def listing(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         """Objects whose key begins with ``prefix``, by key; raises BucketNotFound."""
@@ -165,8 +161,24 @@ class ObjectStore:
 
     def delete(self, bucket: str, key: str) -> None:
         """Deletes the object; raises BucketNotFound, ObjectNotFound."""
-        self.local_path(bucket, key)
-        self._store(bucket).delete(key)
+        with _told("deleted", bucket, key):
+            self._existing(bucket, key).unlink()
+
+    def folders(self, bucket: str, folder: str) -> list[str]:
+        """Names of the folders directly in a folder, sorted; raises BucketNotFound."""
+        self.require_bucket(bucket)
+        place = self._root / bucket / (check_key(folder, "folder") if folder else "")
+        if not self._inside(bucket, folder) or not place.is_dir():
+            return []
+        return sorted(entry.name for entry in place.iterdir() if entry.is_dir() and not entry.is_symlink())
+
+    def delete_folder(self, bucket: str, folder: str) -> None:
+        """Deletes all objects below ``folder/``; raises BucketNotFound."""
+        self.require_bucket(bucket)
+        place = self._root / bucket / check_key(folder, "folder")
+        if self._inside(bucket, folder) and place.is_dir() and not place.is_symlink():
+            with _told("deleted", bucket, folder):
+                shutil.rmtree(place)
 
     def _sorted(self, bucket: str, parent: str) -> list[ObjectInfo]:
         try:
@@ -213,15 +225,61 @@ class ObjectStore:
                 )
 
 
+class Counted:
+    """The pieces of an object that comes in, counted; more than ``max_bytes`` of them raise BodyTooLarge."""
+
+    def __init__(self, bucket: str, key: str, chunks: AsyncIterator[bytes], max_bytes: int) -> None:
+        self.size = 0
+        self._named = ObjectRef(bucket, key)
+        self._chunks = chunks
+        self._max_bytes = max_bytes
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """What came; ``size`` is right when all of it was taken."""
+        async for chunk in self._chunks:
+            self.size += len(chunk)
+            if self.size > self._max_bytes:
+                raise BodyTooLarge(f"{self._named}: an object has at most {self._max_bytes} bytes.")
+            yield chunk
+
+
+def _info(key: str, status: os.stat_result) -> ObjectInfo:
+    """A put makes a new file, and whoever writes into one changes its time or size."""
+    version = f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
+    return ObjectInfo(key, status.st_size, status.st_mtime_ns // 1_000_000, version)
+
+
+def _pieces(file: BinaryIO, bucket: str, key: str, begin: int) -> Iterator[bytes]:
+    with file, _told("read", bucket, key):
+        yield b""  # from here on, whoever lets go of the pieces closes the file
+        file.seek(begin)
+        while piece := file.read(CHUNK):
+            yield piece
+
+
 @contextmanager
-def _told(bucket: str, key: str) -> Iterator[None]:
-    """Tells an operator what failed where; the folder's own errors name files only."""
+def _told(what: str, bucket: str, key: str) -> Iterator[None]:
+    """Tells what failed where; the folder's own errors name files only.
+
+    Raises:
+        FileExistsError: an object that was to be created exists.
+        StoreFull, Unavailable: everything else.
+    """
+    named = ObjectRef(bucket, key)
     try:
         yield
     except AlreadyExistsError as error:
-        raise FileExistsError(f"{ObjectRef(bucket, key)} exists") from error
-    except BaseError as error:
-        raise OSError(f"{ObjectRef(bucket, key)} could not be stored: {error}") from error
+        raise FileExistsError(f"{named} exists") from error
+    except ConnectionError:  # of whoever sends the object
+        raise
+    except FileNotFoundError as error:
+        raise ObjectNotFound(f"The object {named} has just been deleted.") from error
+    except (BaseError, OSError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            raise StoreFull(f"{named} could not be {what}: the disk is full. Make room on it.") from error
+        why = str(error).splitlines()[0]
+        raise Unavailable(f"{named} could not be {what}: {why}. Check the folder of the buckets.") from error
 
 
 def copy_whole(source: Path, target: Path) -> None:

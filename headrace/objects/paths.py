@@ -1,4 +1,5 @@
-"""How a user names a file: ``obs://bucket/key``, or a DLI package ``group/file.jar`` or ``file.jar``.
+"""How a user names a file: ``obs://bucket/key``, also with ``s3`` or ``s3a``, or a DLI package ``group/file.jar`` or
+``file.jar``.
 
 An object's key is its path below the bucket's folder, character for character: obstore's ``LocalStore`` and the Flink
 plugin (``flink-plugins/obs``) both write it so. What one of them would refuse is refused here first.
@@ -10,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from headrace.domain.errors import BadField
+from headrace.domain.places import bare, is_object
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _UPLOAD = re.compile(r"#[0-9]+$")
@@ -53,7 +55,7 @@ def parse_reference(text: str, field: str) -> ObjectRef | PackageRef:
     Raises:
         BadField: it names neither an object nor a package.
     """
-    if text.startswith("obs://"):
+    if is_object(text):
         return parse_object(text, field)
     group, slash, name = text.rpartition("/")
     if "://" in text or (slash and _GROUP.fullmatch(group) is None) or _PACKAGE.fullmatch(name) is None:
@@ -62,14 +64,13 @@ def parse_reference(text: str, field: str) -> ObjectRef | PackageRef:
 
 
 def parse_object(text: str, field: str) -> ObjectRef:
-    """The object that ``obs://bucket/key`` names.
+    """The object that ``obs://bucket/key``, ``s3://bucket/key`` or ``s3a://bucket/key`` names.
 
     Raises:
         BadField: it is not of this form.
     """
-    scheme, _, rest = text.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "obs" or not key:
+    bucket, _, key = bare(text).partition("/")
+    if not is_object(text) or not key:
         raise BadField(field, text, "must be obs://bucket/path/file")
     return ObjectRef(check_bucket(bucket, field), check_key(key, field))
 

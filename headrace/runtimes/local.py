@@ -45,7 +45,7 @@ from headrace.runtimes.base import Records
 from headrace.runtimes.logfiles import GONE, Logged
 from headrace.runtimes.processes import Kept, Life
 from headrace.runtimes.savepoints import Savepoints
-from headrace.runtimes.staging import PREPARED, Locate, Staging
+from headrace.runtimes.staging import PREPARED, Fetch, Staging
 from headrace.runtimes.starting import REMOVED, STARTED, Starter, first_taskmanagers
 from headrace.runtimes.states import States
 from headrace.runtimes.taskmanagers import Hearing
@@ -96,7 +96,7 @@ class LocalRuntime:
         self,
         home: Path,
         engines: EngineStore,
-        locate: Locate,
+        fetch: Fetch,
         *,
         limits: Limits = DEFAULTS,
         monotonic: Callable[[], float] = time.monotonic,
@@ -104,7 +104,7 @@ class LocalRuntime:
         self._home = home
         self._deployments = home / "deployments"
         self._deployments.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._staging = Staging(engines, locate)
+        self._staging = Staging(engines, fetch)
         self._starter = Starter(home, engines, self._state, limits.spool_bytes)
         self._limits = limits
         self._monotonic = monotonic

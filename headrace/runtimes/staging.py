@@ -7,42 +7,65 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.domain.deployment import DeploymentPlan
-from headrace.domain.errors import HeadraceError, Unavailable
+from headrace.domain.errors import HeadraceError, StoreSilent, Unavailable
 from headrace.domain.observation import Preparation, PreparationState
 from headrace.flink import command, config, preflight
 from headrace.flink.command import Layout
 from headrace.flink.engines import Engine, EngineStore
 from headrace.flink.installer import InstallProgress
+from headrace.objects.cache import Staged
 
 log = logging.getLogger(__name__)
 
 OBS_PLUGIN = Path(__file__).parent.parent / "flink" / "plugins" / "headrace-obs.jar"
 PREPARED = "prepared.json"
 
-Locate = Callable[[str, str], Path]
-"""(project id, reference) -> the file it names; raises Refused."""
+Fetch = Callable[[str, str, Path], Staged]
+"""(project id, reference, where to) -> what the file is that was put there; raises Refused, Unavailable."""
+
+SHOWN_FILES = 20
+"""So many of a job's files the journal tells of."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the preparation found out; kept in the deployment's folder."""
+    """What the preparation found out; kept in the deployment's folder.
+
+    Attributes:
+        engine: exact Flink version.
+        main_class: whose ``main`` is called.
+        files: base names of the job's files.
+        contents: base name -> its content; empty of a deployment that an older Headrace has prepared.
+    """
 
     engine: str
     main_class: str
     files: tuple[str, ...]
+    contents: Mapping[str, Staged]
+
+    @property
+    def told(self) -> str:
+        """What the journal says of the run: which content of which file."""
+        shown = [
+            f"{name} (sha256 {self.contents[name].sha256[:12]}, {self.contents[name].size} bytes)"
+            for name in self.contents
+        ]
+        more = f" and {len(shown) - SHOWN_FILES} more" if len(shown) > SHOWN_FILES else ""
+        files = ", ".join(shown[:SHOWN_FILES])
+        return f"Flink {self.engine} is to run {files}{more}." if files else f"Flink {self.engine} is to run it."
 
 
 class Staging:
     """Preparations of this process. What is lost with it is simply begun again."""
 
-    def __init__(self, engines: EngineStore, locate: Locate) -> None:
+    def __init__(self, engines: EngineStore, fetch: Fetch) -> None:
         self._engines = engines
-        self._locate = locate
+        self._fetch = fetch
         self._going: dict[str, Preparation] = {}
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(4)
@@ -68,7 +91,7 @@ class Staging:
     def look(self, name: str, layout: Layout) -> Preparation:
         """How far it is."""
         if (layout.folder / PREPARED).exists():
-            return Preparation(PreparationState.READY, f"Flink {load_prepared(layout).engine} is to run it.")
+            return Preparation(PreparationState.READY, load_prepared(layout).told)
         with self._lock:
             return self._going.get(name, Preparation())
 
@@ -88,9 +111,11 @@ class Staging:
                 self._say(plan.name, f"installing Flink {plan.engine}")
                 engine = self._engines.install(plan.engine, lambda p: self._say(plan.name, _told(p)))
             self._say(plan.name, "staging the job's files")
-            _stage(plan, layout, engine, _Files(plan, self._locate, earlier))
+            _stage(plan, layout, engine, _Files(plan, self._fetch, earlier))
         except HeadraceError as error:
-            self._fail(plan.name, str(error), heals=isinstance(error, Unavailable))
+            self._fail(
+                plan.name, str(error), heals=isinstance(error, Unavailable), passes=isinstance(error, StoreSilent)
+            )
         except OSError as error:
             reason = f"The job's files could not be staged: {error}. Check the disk and its free space."
             self._fail(plan.name, reason, heals=True)
@@ -103,48 +128,55 @@ class Staging:
             if name in self._going:
                 self._going[name] = Preparation(PreparationState.IN_PROGRESS, note)
 
-    def _fail(self, name: str, reason: str, *, heals: bool = False) -> None:
+    def _fail(self, name: str, reason: str, *, heals: bool = False, passes: bool = False) -> None:
         with self._lock:
-            self._going[name] = Preparation(PreparationState.FAILED, reason, heals)
+            self._going[name] = Preparation(PreparationState.FAILED, reason, heals, passes)
 
 
-@dataclass(frozen=True)
 class _Files:
-    """Where the user's files come from."""
+    """Where the user's files come from, and what they are."""
 
-    plan: DeploymentPlan
-    locate: Locate
-    earlier: Layout | None
+    def __init__(self, plan: DeploymentPlan, fetch: Fetch, earlier: Layout | None) -> None:
+        self._plan = plan
+        self._fetch = fetch
+        self._earlier = earlier
+        self._before = _contents(earlier)
+        self.contents: dict[str, Staged] = {}
 
-    def put(self, reference: str, folder: Path, old: Path | None) -> Path:
-        """A file of its own: what is replaced in the bucket later does not change a running job. ``old``: the folder
-        that an earlier attempt has it in.
+    def jars(self, layout: Layout) -> list[Path]:
+        """The entrypoint and the JARs it depends on."""
+        old = self._earlier.usrlib if self._earlier else None
+        return [self._put(ref, layout.usrlib, old) for ref in (self._plan.entrypoint, *self._plan.dependency_jars)]
+
+    def data(self, layout: Layout) -> list[Path]:
+        """The files that the code finds as ``userData/<name>``."""
+        old = self._earlier.classpath / "userData" if self._earlier else None
+        return [self._put(ref, layout.classpath / "userData", old) for ref in self._plan.dependency_files]
+
+    def _put(self, reference: str, folder: Path, old: Path | None) -> Path:
+        """What is replaced in the bucket later does not change a running job. ``old``: the folder that an earlier
+        attempt of the same run has it in.
         """
         target = folder / reference.rsplit("/", 1)[-1]
         if old is not None and (old / target.name).is_file():
             target.unlink(missing_ok=True)
             os.link(old / target.name, target)
-            return target
-        temporary = folder / f".{target.name}.part"
-        shutil.copyfile(self.locate(self.plan.project_id, reference), temporary)
-        temporary.rename(target)
+            if target.name in self._before:
+                self.contents[target.name] = self._before[target.name]
+        else:
+            self.contents[target.name] = self._fetch(self._plan.project_id, reference, target)
         return target
-
-    def jars(self, layout: Layout) -> list[Path]:
-        """The entrypoint and the JARs it depends on."""
-        old = self.earlier.usrlib if self.earlier else None
-        return [self.put(ref, layout.usrlib, old) for ref in (self.plan.entrypoint, *self.plan.dependency_jars)]
-
-    def data(self, layout: Layout) -> list[Path]:
-        """The files that the code finds as ``userData/<name>``."""
-        old = self.earlier.classpath / "userData" if self.earlier else None
-        return [self.put(ref, layout.classpath / "userData", old) for ref in self.plan.dependency_files]
 
 
 def load_prepared(layout: Layout) -> Prepared:
     """What was found out when this deployment was prepared."""
     data = json.loads((layout.folder / PREPARED).read_text())
-    return Prepared(data["engine"], data["main_class"], tuple(data["files"]))
+    contents = {name: Staged(sha256, size) for name, (sha256, size) in data.get("contents", {}).items()}
+    return Prepared(data["engine"], data["main_class"], tuple(data["files"]), contents)
+
+
+def _contents(layout: Layout | None) -> Mapping[str, Staged]:
+    return load_prepared(layout).contents if layout is not None and (layout.folder / PREPARED).exists() else {}
 
 
 def _told(progress: InstallProgress) -> str:
@@ -178,6 +210,7 @@ def _stage(plan: DeploymentPlan, layout: Layout, engine: Engine, given: _Files) 
         "engine": engine.version,
         "main_class": main_class,
         "files": [path.name for path in (*jars, *data)],
+        "contents": {name: (content.sha256, content.size) for name, content in given.contents.items()},
     }
     temporary = layout.folder / f"{PREPARED}.tmp"
     temporary.write_text(json.dumps(prepared))

@@ -27,7 +27,7 @@ from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, preflight
 from headrace.objects.artifacts import ArtifactResolver
-from headrace.objects.folder import ObjectStore
+from headrace.objects.folder import FolderObjects
 from headrace.objects.packages import PackageFiles
 from headrace.runtimes.base import Records, Runtime
 from headrace.runtimes.logfiles import Logged
@@ -129,7 +129,7 @@ def write_jar(path: Path, *classes: str, main: str = "") -> Path:
 
 
 def check_jar(check: JarCheck) -> None:
-    jars = [preflight.inspect(path) for path in (check.entrypoint, *check.dependency_jars)]
+    jars = [preflight.inspect(file) for file in (check.entrypoint, *check.dependency_jars)]
     preflight.check_main_class(jars, check.main_class)
 
 
@@ -146,7 +146,7 @@ class Stand:
         self.runtime = ReadRuntime()
         self.nudged: list[int] = []
         self.database = Database(home / "db.sqlite")
-        objects, files = ObjectStore(home / "objects"), PackageFiles(home / "packages")
+        objects, files = FolderObjects(home / "objects"), PackageFiles(home / "packages")
         packages = PackageStore(self.database)
         buckets = BucketStore(self.database)
         self.keys = Keys()
@@ -173,6 +173,7 @@ class Stand:
             tags=TagStore(self.database),
             vault=VAULT,
             accounts=accounts_of(self.database, settings, self.clock),
+            bucket_owner=buckets.owner,
             nudge=self.nudged.append,
             resolve_engine=lambda asked: catalog.resolve(asked, aliases={"1.12": "1.17"}),
             check_jar=check_jar,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,10 +85,10 @@ def test_a_failed_copy_leaves_nothing(stand: Stand, monkeypatch: pytest.MonkeyPa
     before = stand.rows()
     files, real = stand.services.package_files, stand.services.package_files.add
 
-    def add(name: str, source: Path) -> str:
+    def add(name: str, content: Iterator[bytes]) -> str:
         if name == "data.txt":
             raise OSError("disk full")
-        return real(name, source)
+        return real(name, content)
 
     monkeypatch.setattr(files, "add", add)
     answer = stand.send("POST", RESOURCES, {"paths": ["obs://b/app.jar", "obs://b/data.txt"], "kind": "jar"})
@@ -259,10 +259,10 @@ def test_who_is_overtaken_replaces_nothing_that_is_another_users(stand: Stand, m
     files = stand.services.package_files
     copy = files.add
 
-    def overtaken(name: str, source: Path) -> str:
+    def overtaken(name: str, content: Iterator[bytes]) -> str:
         monkeypatch.setattr(files, "add", copy)
         put(stand, "a.jar")
-        return copy(name, source)
+        return copy(name, content)
 
     monkeypatch.setattr(files, "add", overtaken)
     body = {"paths": ["obs://b/a.jar"], "group": "g", "kind": "jar"}

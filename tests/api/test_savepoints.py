@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -157,7 +156,7 @@ WRONG_PATHS = [
     "b/../b/dir",
     "b/dir/..",
     "obs://b/./dir",
-    "s3a://b/dir",
+    "s3n://b/dir",
     "obs://../dir",
     "b/di\x00r",
     "b/dir\n",
@@ -282,15 +281,8 @@ def a_folder(stand: Stand) -> None:
     stand.put_object("b", "dir/_metadata/_metadata", MAGIC)
 
 
-def unreadable(stand: Stand) -> None:
-    stand.put_object("b", "dir/_metadata", MAGIC)
-    (stand.home / "objects" / "b" / "dir" / "_metadata").chmod(0)
-
-
-@pytest.mark.parametrize("made", [no_metadata, other_metadata, empty_metadata, a_folder, unreadable])
+@pytest.mark.parametrize("made", [no_metadata, other_metadata, empty_metadata, a_folder])
 def test_what_flink_could_not_restore_is_refused(stand: Stand, made: Callable[[Stand], None]) -> None:
-    if made is unreadable and os.geteuid() == 0:
-        pytest.skip("root reads everything")
     made(stand)
     job_id = stand.create()
     refused = stand.refused("POST", import_into(job_id), {"job_id": job_id, "savepoint_path": "b/dir"})

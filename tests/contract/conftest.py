@@ -22,6 +22,7 @@ from headrace.runtimes.base import Runtime
 from headrace.runtimes.fake import FakeRuntime
 from headrace.runtimes.local import LocalRuntime
 from headrace.settings import load_settings
+from tests.support.files import fetched_from
 from tests.support.server import EXAMPLES, QUICK, is_jvm, processes_of
 
 
@@ -139,7 +140,7 @@ def local(folder: Path) -> Iterator[Case]:
     jars = EXAMPLES / "jars" / "flink-1"
 
     def on_the_home() -> LocalRuntime:
-        made.append(LocalRuntime(home, engines, lambda _project, reference: jars / reference))
+        made.append(LocalRuntime(home, engines, fetched_from(jars)))
         return made[-1]
 
     made: list[LocalRuntime] = []

@@ -71,7 +71,7 @@ class Set:
         queue, group = f"queue{number}", f"group{number}"
         self.stand.put_object("b", "savepoint/_metadata", savepoints.MAGIC)
         services.queues.create(Queue(0, PROJECT, queue, "general", 16_000, owner=owner, created_ms=1, details={}))
-        key = services.package_files.add("app.jar", services.objects.local_path("b", "app.jar"))
+        key = services.package_files.add("app.jar", iter([services.objects.read("b", "app.jar")]))
         services.packages.put([Package(PROJECT, group, "app.jar", "jar", key, owner, 1, 1, {})])
         spec = JobSpec(name=f"job-{number}", queue_name="q", entrypoint="obs://b/app.jar", main_class=MAIN)
         job = services.jobs.create(Caller(PROJECT, owner), spec, now_ms=1)

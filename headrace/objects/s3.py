@@ -1,0 +1,237 @@
+"""Buckets behind an S3 endpoint (OBS, SeaweedFS, MinIO, Ceph, AWS), by obstore.
+
+obstore knows objects only; buckets are made, listed and looked for by ``headrace.objects.s3_buckets``. Nothing is tried
+twice here: whoever calls tries again, and tells why it waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, suppress
+from datetime import timedelta
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from headrace.domain.errors import BadField, BucketNotFound, ObjectNotFound
+from headrace.objects.access import S3Access
+from headrace.objects.base import ObjectInfo
+from headrace.objects.folder import Counted
+from headrace.objects.paths import check_bucket, check_key
+from headrace.objects.s3_buckets import Buckets
+from headrace.objects.s3_errors import told
+
+if TYPE_CHECKING:
+    from obstore import GetOptions, ObjectMeta
+    from obstore.store import ClientConfig
+
+CHUNK = 1024 * 1024
+PART = 8 * 1024 * 1024
+"""Of an upload in parts: S3 takes 10 000, so 80 GB; four of them are in memory."""
+
+
+class S3Objects:
+    """All buckets that the keys reach; see ``headrace.objects.base.Objects``."""
+
+    def __init__(self, access: S3Access) -> None:
+        """Connects to nothing yet.
+
+        Raises:
+            OSError: the CA file cannot be read.
+        """
+        self._access = access
+        self._options = _client_options(access)
+        self._stores: dict[str, S3Store] = {}
+        self._lock = Lock()
+        self._buckets = Buckets(access, self._store)
+
+    @property
+    def root(self) -> Path | None:
+        """None: the buckets are not on this machine."""
+        return None
+
+    def create_bucket(self, bucket: str) -> None:
+        """Creates a bucket; raises BadField (not a name), NameTaken (it exists)."""
+        self._buckets.create(check_bucket(bucket))
+
+    def buckets(self) -> list[str]:
+        """Names of the buckets that the keys may list, and of those that have keys of their own."""
+        return self._buckets.names()
+
+    def has_bucket(self, bucket: str) -> bool:
+        """Whether the bucket exists; raises BucketForbidden if that may not be known."""
+        try:
+            return self._buckets.exists(check_bucket(bucket))
+        except BadField:
+            return False
+
+    def require_bucket(self, bucket: str) -> None:
+        """Raises BucketNotFound unless the bucket exists."""
+        if not self.has_bucket(bucket):
+            raise BucketNotFound.of(bucket)
+
+    def exists(self, bucket: str, key: str) -> bool:
+        """Whether the object exists; raises BucketNotFound."""
+        try:
+            self.head(bucket, key)
+        except ObjectNotFound:
+            return False
+        return True
+
+    def head(self, bucket: str, key: str) -> ObjectInfo:
+        """What is known of the object; raises BucketNotFound, ObjectNotFound."""
+        store = self._store(bucket)
+        with suppress(BaseError, FileNotFoundError):
+            return _info(store.head(check_key(key)))
+        # What refuses a HEAD has no body, and so no reason. A GET tells it; what it would bring is not read.
+        with self._told(bucket, key):
+            return _info(store.get(key).meta)
+
+    def read(self, bucket: str, key: str, begin: int = 0, end: int | None = None) -> bytes:
+        """The bytes of a small object, or a part of one; raises BucketNotFound, ObjectNotFound."""
+        info = self.head(bucket, key)
+        stop = info.size if end is None else min(end, info.size)
+        if begin >= stop:
+            return b""
+        with self._told(bucket, key):
+            return bytes(self._store(bucket).get_range(check_key(key), start=begin, end=stop))
+
+    def get_stream(self, bucket: str, key: str, begin: int = 0, version: str = "") -> tuple[int, Iterator[bytes]]:
+        """(size, bytes from ``begin`` piece by piece) of the object as it is now.
+
+        Raises:
+            BucketNotFound, ObjectNotFound: there is none.
+            ObjectReplaced: it is not of this version.
+        """
+        options: GetOptions = {}
+        if begin:
+            info = self.head(bucket, key)
+            version = version or info.version
+            if begin >= info.size:
+                return info.size, iter(())
+            options["range"] = {"offset": begin}
+        if version:
+            options["if_match"] = version
+        with self._told(bucket, key):
+            found = self._store(bucket).get(check_key(key), options=options)
+        return found.meta["size"], self._pieces(bucket, key, iter(found.stream(min_chunk_size=CHUNK)))
+
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """Stores an object, whole or not at all; raises BucketNotFound, BadField."""
+        with self._told(bucket, check_key(key)):
+            self._store(bucket).put(key, content, use_multipart=False)
+
+    def put_new(self, bucket: str, key: str, content: bytes) -> bool:
+        """Stores an object; False if there is one of this key. Raises BucketNotFound, BadField."""
+        if self.exists(bucket, key):  # not every endpoint knows a PUT with a condition, and some pass it over
+            return False
+        try:
+            with self._told(bucket, key):
+                self._store(bucket).put(key, content, mode="create", use_multipart=False)
+        except FileExistsError:
+            return False
+        return True
+
+    async def put_stream(self, bucket: str, key: str, chunks: AsyncIterator[bytes], max_bytes: int) -> int:
+        """Stores what ``chunks`` yields, never all of it in memory; returns the size.
+
+        Raises:
+            BodyTooLarge: more than ``max_bytes`` came; nothing was stored.
+        """
+        counted = Counted(bucket, key, chunks, max_bytes)
+        with self._told(bucket, check_key(key)):
+            await self._store(bucket).put_async(key, counted.pieces(), chunk_size=PART, max_concurrency=4)
+        return counted.size
+
+    def listing(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Objects whose key begins with ``prefix``, by key; raises BucketNotFound."""
+        parent = prefix.rpartition("/")[0]
+        with self._told(bucket):
+            found = {
+                meta["path"]: _info(meta)
+                for batch in self._store(bucket).list(check_key(parent, "prefix") if parent else None)
+                for meta in batch
+                if meta["path"].startswith(prefix)
+            }
+        # Clients that think in folders (Hadoop, consoles) keep an empty object for each.
+        folders = {key[:at] for key in found for at in range(len(key)) if key[at] == "/"}
+        yield from (info for key, info in sorted(found.items()) if info.size or key not in folders)
+
+    def folders(self, bucket: str, folder: str) -> list[str]:
+        """Names of the folders directly in a folder, sorted; raises BucketNotFound."""
+        prefix = check_key(folder, "folder") if folder else None
+        with self._told(bucket):
+            found = self._store(bucket).list_with_delimiter(prefix)["common_prefixes"]
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Deletes the object; raises BucketNotFound, ObjectNotFound."""
+        self.head(bucket, key)
+        with self._told(bucket, key):
+            self._store(bucket).delete(key)
+
+    def delete_folder(self, bucket: str, folder: str) -> None:
+        """Deletes all objects below ``folder/``; raises BucketNotFound."""
+        with self._told(bucket):
+            store = self._store(bucket)
+            for batch in store.list(check_key(folder, "folder")):
+                store.delete([meta["path"] for meta in batch])
+
+    def _pieces(self, bucket: str, key: str, stream: Iterator[object]) -> Iterator[bytes]:
+        """The stream breaks off with an error of obstore's, in whichever piece."""
+        with self._told(bucket, key):
+            for piece in stream:
+                yield bytes(piece)  # type: ignore[call-overload]
+
+    def _told(self, bucket: str, key: str = "") -> AbstractContextManager[None]:
+        return told(self._access.endpoint, bucket, key)
+
+    def _store(self, bucket: str) -> S3Store:
+        """One client, with its connections, per bucket."""
+        with self._lock:
+            if bucket not in self._stores:
+                self._stores[bucket] = self._open(check_bucket(bucket))
+            return self._stores[bucket]
+
+    def _open(self, bucket: str) -> S3Store:
+        access = self._access
+        keys = access.of(bucket)
+        endpoint = access.endpoint
+        if not access.path_style:
+            scheme, _, host = endpoint.partition("://")
+            endpoint = f"{scheme}://{bucket}.{host}"
+        return S3Store(
+            bucket,
+            endpoint=endpoint,
+            region=access.region,
+            access_key_id=keys.access_key,
+            secret_access_key=keys.secret_key,
+            virtual_hosted_style_request=not access.path_style,
+            disable_bulk_delete=True,  # OBS and others want a checksum with it that obstore does not send
+            client_options=self._options,
+            retry_config={"max_retries": 0, "retry_timeout": timedelta(0)},
+        )
+
+
+def _info(meta: ObjectMeta) -> ObjectInfo:
+    modified = int(meta["last_modified"].timestamp() * 1000)
+    return ObjectInfo(meta["path"], meta["size"], modified, meta["e_tag"] or "")
+
+
+def _client_options(access: S3Access) -> ClientConfig:
+    """How long a whole answer takes is its size's affair: only silence counts."""
+    options: ClientConfig = {
+        "allow_http": access.endpoint.startswith("http:"),
+        "connect_timeout": timedelta(seconds=access.timeout_s),
+        "read_timeout": timedelta(seconds=access.timeout_s),
+        "timeout": timedelta(days=1),
+        "user_agent": "headrace",
+    }
+    if access.proxy:
+        options["proxy_url"] = access.proxy
+    if access.ca_file is not None:
+        options["root_certificate"] = access.ca_file.read_bytes()
+    return options

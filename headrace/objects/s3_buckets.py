@@ -1,0 +1,129 @@
+"""Buckets of an S3 endpoint: made, listed, looked for. obstore has no calls for that, but it signs their URLs.
+
+A URL is signed for a minute and names the access key, not the secret one; it is neither logged nor told.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Literal
+from xml.etree import ElementTree
+
+import obstore
+import urllib3
+from obstore.store import S3Store
+
+from headrace.domain.errors import BucketNotFound, HeadraceError, NameTaken, Unavailable
+from headrace.objects.access import S3Access
+from headrace.objects.s3_errors import bad_bucket_name, code_in, meaning
+
+_MINUTE = timedelta(minutes=1)
+_OWN_REGION = "us-east-1"
+"""A bucket in this region must not name it."""
+MAX_LISTING = 8 << 20
+
+
+class Buckets:
+    """The buckets that the keys reach."""
+
+    def __init__(self, access: S3Access, store: Callable[[str], S3Store]) -> None:
+        """``store``: bucket -> the client that signs for it."""
+        self._access = access
+        self._store = store
+        self._http = _http(access)
+
+    def create(self, bucket: str) -> None:
+        """Raises BadField (the endpoint does not take the name), NameTaken, Unavailable."""
+        region = self._access.region
+        body = b""
+        if region not in ("", _OWN_REGION):
+            place = f"<LocationConstraint>{region}</LocationConstraint>"
+            body = f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>".encode()
+        status, text = self._ask("PUT", obstore.sign(self._store(bucket), "PUT", "", _MINUTE), bucket, body)
+        match code_in(text):
+            case _ if status == 200:
+                return
+            case "BucketAlreadyOwnedByYou" | "BucketAlreadyExists":
+                raise NameTaken(f"bucket={bucket!r}: the bucket exists already.")
+            case "InvalidBucketName":
+                raise bad_bucket_name(bucket)
+            case _:
+                raise self._meaning(bucket, status, text)
+
+    def exists(self, bucket: str) -> bool:
+        """Raises BucketForbidden, and what else hinders an answer."""
+        status, text = self._ask("HEAD", obstore.sign(self._store(bucket), "HEAD", "", _MINUTE), bucket)
+        if status == 404:
+            return False
+        if status != 200:  # what refuses a HEAD has no body, and so no reason
+            status, text = self._ask("GET", obstore.sign(self._store(bucket), "GET", "", _MINUTE), bucket)
+        if status == 200:
+            return True
+        error = self._meaning(bucket, status, text)
+        if isinstance(error, BucketNotFound):
+            return False
+        raise error
+
+    def names(self) -> list[str]:
+        """Sorted; of the default keys those that they list, and those with keys of their own that exist."""
+        listed = set(self._listed()) if self._access.default.access_key else set()
+        own = (bucket for bucket in self._access.keys if bucket not in listed and self.exists(bucket))
+        return sorted({*listed, *own})
+
+    def _listed(self) -> list[str]:
+        keys = self._access.default
+        root = S3Store(
+            "buckets",  # the host is the endpoint's own: no bucket gets into the URL
+            endpoint=self._access.endpoint,
+            region=self._access.region,
+            access_key_id=keys.access_key,
+            secret_access_key=keys.secret_key,
+            virtual_hosted_style_request=True,
+            client_options={"allow_http": True},
+        )
+        status, text = self._ask("GET", obstore.sign(root, "GET", "", _MINUTE), "")
+        if status != 200:
+            raise self._meaning("", status, text)
+        try:
+            tree = ElementTree.fromstring(text)  # noqa: S314 - expat of today bounds entities; the endpoint is the operator's
+        except ElementTree.ParseError as error:
+            raise Unavailable(f"{self._access.endpoint} answers with what is no list of buckets: {error}.") from error
+        return [name.text or "" for name in tree.findall(".//{*}Bucket/{*}Name")]
+
+    def _meaning(self, bucket: str, status: int, text: str) -> HeadraceError:
+        return meaning(self._access.endpoint, bucket, "", f"status code: {status} {text}")
+
+    def _ask(self, method: Literal["GET", "HEAD", "PUT"], url: str, bucket: str, body: bytes = b"") -> tuple[int, str]:
+        """(status, body); raises StoreSilent, StoreRefused."""
+        try:
+            answer = self._http.request(method, url, body=body or None, preload_content=False)
+            try:
+                return answer.status, answer.read(MAX_LISTING).decode(errors="replace")
+            finally:
+                answer.release_conn()
+        except urllib3.exceptions.HTTPError as error:
+            raise self._hindered(error, bucket) from error
+
+    def _hindered(self, error: Exception, bucket: str) -> HeadraceError:
+        """The error's own text would show the signed URL."""
+        words = {
+            urllib3.exceptions.SSLError: "invalid certificate",
+            urllib3.exceptions.TimeoutError: "kind: Timeout",
+            urllib3.exceptions.NameResolutionError: "dns error",
+        }
+        told = next(
+            (text for kind, text in words.items() if isinstance(error, kind)), 'kind: Connect, message: "no connection"'
+        )
+        return meaning(self._access.endpoint, bucket, "", told)
+
+
+def _http(access: S3Access) -> urllib3.PoolManager:
+    timeout = urllib3.Timeout(connect=access.timeout_s, read=access.timeout_s)
+    trusted = ssl.create_default_context()
+    if access.ca_file is not None:
+        trusted.load_verify_locations(access.ca_file)
+    if access.proxy:
+        return urllib3.ProxyManager(access.proxy, retries=False, timeout=timeout, ssl_context=trusted)
+    return urllib3.PoolManager(retries=False, timeout=timeout, ssl_context=trusted)
