@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -24,6 +25,7 @@ from headrace.control.driver import Driver
 from headrace.control.logs import LogShipper
 from headrace.control.reconciler import Planner, Reconciler
 from headrace.control.scheduler import Scheduler
+from headrace.control.shipping import Rolling
 from headrace.domain.deployment import parse_runtime_config, plan
 from headrace.domain.errors import HomeUnusable, Unavailable
 from headrace.domain.job import AT_REST, Goal, JobSpec, Phase
@@ -35,6 +37,7 @@ from headrace.identity.accounts import Accounts
 from headrace.identity.founding import Founded, Identity, open_identity
 from headrace.identity.keystone import ExternalKeystone
 from headrace.objects import access
+from headrace.objects.access import Keys
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.base import Objects
 from headrace.objects.cache import StageCache, Staged
@@ -43,6 +46,8 @@ from headrace.objects.packages import PackageFiles
 from headrace.objects.s3 import S3Objects
 from headrace.runtimes import logfiles, machine
 from headrace.runtimes.local import Limits, LocalRuntime
+from headrace.runtimes.logfiles import Logged
+from headrace.runtimes.object_server import ObjectServer
 from headrace.runtimes.processes import boot_id
 from headrace.runtimes.staging import Fetch
 from headrace.settings import Settings
@@ -79,6 +84,7 @@ class Server:
     driver: Driver
     logs: LogShipper
     services: Services
+    object_server: ObjectServer | None
 
     def start(self) -> None:
         """Starts all that works on its own."""
@@ -127,9 +133,8 @@ def build(
     """
     os.umask(0o077)
     home = Home(settings.home)
-    with home.held(), contextlib.closing(Database(home.database, seams.step)) as database:
+    with home.held(), contextlib.closing(Database(home.database, seams.step)) as database, ExitStack() as held:
         home.database.chmod(0o600)
-        objects = _object_store(settings, home)
         package_files = PackageFiles(home.folder / "packages")
         packages = PackageStore(database)
         buckets = BucketStore(database)
@@ -138,6 +143,11 @@ def build(
         )
         if identity.founded is not None:
             founded(identity.founded)
+        object_server = _object_server(settings, home, identity)
+        if object_server is not None:
+            held.callback(object_server.close)
+            object_server.start()
+        objects = _object_store(settings, home, object_server)
         owner = _owner(objects, buckets, identity)
         artifacts = ArtifactResolver(objects, package_files, packages.object_key, owner)
         engines = EngineStore(settings.engine_store, settings.engine_java_homes)
@@ -150,6 +160,7 @@ def build(
                 settings.taskmanager_silent_after_seconds,
                 settings.kept_attempts,
                 settings.log_spool_mb << 20,
+                settings.log_wait_seconds,
             ),
         )
         jobs, queues = JobStore(database), QueueStore(database)
@@ -175,8 +186,14 @@ def build(
             step=seams.step,
         )
         driver = Driver(reconciler, settings.sweep_seconds)
-        owed = functools.partial(logfiles.all_owed, home.folder / "deployments")
-        logs = LogShipper(owed, objects.put, jobs, seams.now_ms, settings.log_period_seconds)
+        logs = LogShipper(
+            functools.partial(_owed_logs, home.folder / "deployments"),
+            objects.put,
+            jobs,
+            seams.now_ms,
+            settings.log_period_seconds,
+            Rolling(settings.log_segment_mb << 20, settings.log_roll_minutes * 60_000),
+        )
         services = Services(
             settings=settings,
             jobs=jobs,
@@ -204,7 +221,7 @@ def build(
             now_ms=seams.now_ms,
         )
         with contextlib.closing(runtime):
-            yield Server(settings, home, identity, jobs, runtime, driver, logs, services)
+            yield Server(settings, home, identity, jobs, runtime, driver, logs, services, object_server)
 
 
 class _Http(uvicorn.Server):
@@ -277,6 +294,8 @@ def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], 
                 time.sleep(0.1)
         finally:
             server.stop()
+        if server.object_server is not None:
+            server.object_server.end()
 
 
 def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # noqa: FBT001
@@ -300,14 +319,30 @@ def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # 
             return True
 
 
+def _owed_logs(deployments: Path) -> Iterator[Logged]:
+    logfiles.bound_unkept(deployments)
+    return logfiles.all_owed(deployments)
+
+
 def _external(settings: Settings, database: Database) -> ExternalKeystone | None:
     if not settings.keystone_url:
         return None
     return ExternalKeystone(settings, OutsiderStore(database), now_ms, time.monotonic)
 
 
-def _object_store(settings: Settings, home: Home) -> Objects:
+def _object_server(settings: Settings, home: Home, identity: Identity) -> ObjectServer | None:
+    """The embedded S3 server. As in the cloud, the user's keys for Headrace open the buckets too."""
+    if settings.object_store != "embedded":
+        return None
+    published = identity.published()
+    others = [] if published is None else [Keys(published.access_key, published.secret_key)]
+    return ObjectServer(home.folder, settings.embedded_s3_port, others)
+
+
+def _object_store(settings: Settings, home: Home, server: ObjectServer | None) -> Objects:
     """Where the buckets are; nothing is connected to yet."""
+    if server is not None:
+        return S3Objects(server.access)
     if settings.object_store == "s3":
         return S3Objects(access.of_settings(settings))
     return FolderObjects(home.folder / "objects")
@@ -427,5 +462,7 @@ def _announce(http: uvicorn.Server, server: Server, url: str, ready: Callable[[s
     keys = server.identity.published()
     if keys is not None:
         told |= {"access_key": keys.access_key, "secret_key": keys.secret_key}
+    if server.object_server is not None:
+        told["s3_endpoint"] = server.object_server.endpoint
     write_private(server.home.server_file, told)
     ready(url)

@@ -98,6 +98,18 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="So much of each log stays on this machine, the newest; what is older goes."),
     ] = 128
+    log_segment_mb: Annotated[
+        int,
+        Field(ge=1, le=128, description="A log's object in the bucket is at most so large; then the next one begins."),
+    ] = 4
+    log_roll_minutes: Annotated[
+        int,
+        Field(ge=1, le=1440, description="A log's next object in the bucket begins after so long, and with each day."),
+    ] = 60
+    log_wait_seconds: Annotated[
+        float,
+        Field(ge=0, description="So long the logs of a deleted job wait for a bucket that cannot be written to."),
+    ] = 3600.0
 
     object_store: Annotated[
         Literal["folder", "s3", "embedded"],
