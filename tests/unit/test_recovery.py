@@ -203,7 +203,7 @@ PATHS: dict[str, tuple[JobSpec, tuple[Step, ...], str]] = {
     ),
     "the object storage is down at the first start": (
         THRICE,
-        (RUN, NOTHING, PASSING, PASSING, READY),
+        (RUN, NOTHING, NOTHING, PASSING, PASSING, READY),
         "preparing Prepare Prepare Prepare waiting",
     ),
     "a class is missing": (
