@@ -12,7 +12,7 @@ import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace.api import signing
+from headrace import signing
 from headrace.api.access import PRINCIPAL
 from headrace.api.services import Directory
 from headrace.api.sound import BODY

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 
-from headrace.api import signing
+from headrace import signing
 from headrace.home import Home
 
 CHUNK = 256 * 1024

@@ -1,4 +1,4 @@
-"""What the courier hands over, and what a channel answers. To add a channel: one file here, one line in its registry."""
+"""What the courier hands over, and what a channel answers. A new channel is one file here, one line in a registry."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Delivery:
         endpoint: of the subscription: a URL or an address.
         subscribe_url: set if the kind is not NOTIFICATION: who visits it, subscribes (again).
         unsubscribe_url: set if the kind is NOTIFICATION: who visits it, ends the subscription.
+        subscription_urn: told to HTTP receivers, if known.
     """
 
     message_id: str
@@ -39,6 +40,12 @@ class Delivery:
     endpoint: str
     subscribe_url: str = ""
     unsubscribe_url: str = ""
+    subscription_urn: str = ""
+
+
+def encodable(text: str) -> str:
+    """``text`` with "?" for what UTF-8 cannot hold: half of a surrogate pair, which JSON can bring."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class Undelivered(Exception):

@@ -18,7 +18,7 @@ from anyio.from_thread import start_blocking_portal
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from headrace.api import signing
+from headrace import signing
 from headrace.api.app import create_app
 from headrace.api.services import JarCheck, Services
 from headrace.domain.deployment import parse_runtime_config

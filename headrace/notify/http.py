@@ -1,0 +1,123 @@
+"""Notices by HTTP and HTTPS, as SMN posts them ("HTTP or HTTPS Message Format" of its user guide).
+
+2xx is a yes. Everything else may be better next time, but for 410 (Gone). A redirect is followed to what is judged like the
+endpoint itself, with the same POST; never from https to http.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import urljoin
+
+from headrace.domain.errors import BadField
+from headrace.notify.addresses import AddressGuard, Forbidden, Target, parse_url
+from headrace.notify.base import Delivery, MessageKind, Undelivered, encodable
+from headrace.notify.connection import Answer, Deadline, post
+from headrace.notify.signing import Signer
+from headrace.settings import Settings
+
+MAX_REDIRECTS = 3
+_CHECK_SECONDS = 5.0
+_REDIRECTS = frozenset({301, 302, 307, 308})
+"""303 is none for us: it tells to fetch another page, not to post there."""
+
+
+class HttpChannel:
+    """POSTs signed JSON."""
+
+    protocols = frozenset({"http", "https"})
+
+    def __init__(
+        self, settings: Settings, signer: Signer, guard: AddressGuard, certificate_url: Callable[[], str]
+    ) -> None:
+        """``certificate_url``: where the signer's certificate is to be had; asked at each delivery.
+
+        Raises:
+            OSError: ``settings.notice_ca_file`` cannot be read, or holds no certificate (ssl.SSLError).
+        """
+        self._signer = signer
+        self._guard = guard
+        self._certificate_url = certificate_url
+        self._seconds = settings.notice_timeout_seconds
+        self._tls = ssl.create_default_context()
+        if settings.notice_ca_file:
+            self._tls.load_verify_locations(settings.notice_ca_file)
+
+    def check(self, endpoint: str) -> None:
+        """A name that cannot be resolved just now passes: it is judged at each delivery anyway."""
+        try:
+            target = parse_url(endpoint)
+            self._guard.addresses(target, _CHECK_SECONDS)
+        except Forbidden as error:
+            raise BadField("endpoint", endpoint, f"{error}.") from error
+        except OSError:
+            return
+
+    def deliver(self, delivery: Delivery) -> None:
+        """One POST, and those that redirects ask for, within ``notice_timeout_seconds`` in all."""
+        body = json.dumps(self._body(delivery), ensure_ascii=False).encode()
+        headers = {
+            "Content-Type": "application/json;charset=UTF-8",
+            "User-Agent": "Headrace",
+            "Connection": "close",
+            "X-SMN-MESSAGE-TYPE": delivery.kind.value,
+            "X-SMN-MESSAGE-ID": delivery.message_id,
+            "X-SMN-TOPIC-URN": delivery.topic_urn,
+        }
+        if delivery.subscription_urn:
+            headers["X-SMN-SUBSCRIPTION-URN"] = delivery.subscription_urn
+        deadline = Deadline(self._seconds)
+        url = delivery.endpoint
+        for hop in range(MAX_REDIRECTS + 1):
+            target = self._judged(url, final=hop == 0)
+            answer = self._post(target, headers, body, deadline)
+            if answer.status not in _REDIRECTS or not answer.location:
+                return self._settle(target, answer.status)
+            url = urljoin(url, answer.location)
+            if target.scheme == "https" and not url.startswith("https:"):
+                raise Undelivered(f"{target.authority} redirects from https to another scheme; that is not followed.")
+        raise Undelivered(f"{delivery.endpoint} redirects more than {MAX_REDIRECTS} times.")
+
+    def _judged(self, url: str, *, final: bool) -> Target:
+        try:
+            return parse_url(url)
+        except Forbidden as error:
+            raise Undelivered(f"{url[:200]!r}: {error}.", final=final) from error
+
+    def _post(self, target: Target, headers: dict[str, str], body: bytes, deadline: Deadline) -> Answer:
+        try:
+            addresses = self._guard.addresses(target, deadline.left)
+            return post(target, addresses, headers, body, self._tls, deadline)
+        except Forbidden as error:
+            raise Undelivered(f"{error}.") from error
+        except (OSError, http.client.HTTPException) as error:
+            if not deadline.left:
+                reason = f"{target.authority} did not answer within {self._seconds:g} s."
+            else:
+                reason = f"{target.authority} did not answer: {str(error)[:200] or type(error).__name__}."
+            raise Undelivered(reason) from error
+
+    @staticmethod
+    def _settle(target: Target, status: int) -> None:
+        if not 200 <= status <= 299:
+            raise Undelivered(
+                f"{target.authority} answered with status {status}.", final=status == http.HTTPStatus.GONE
+            )
+
+    def _body(self, delivery: Delivery) -> dict[str, str]:
+        """The fields in SMN's order; the signature comes first, but is made last."""
+        at = datetime.fromtimestamp(delivery.created_ms / 1000, UTC)
+        fields = {"topic_urn": delivery.topic_urn, "message_id": delivery.message_id, "signature_version": "v1"}
+        fields |= {"type": delivery.kind.value, "message": encodable(delivery.message)}
+        if delivery.kind is MessageKind.NOTIFICATION:
+            if delivery.subject:
+                fields["subject"] = encodable(delivery.subject)
+            fields["unsubscribe_url"] = delivery.unsubscribe_url
+        else:
+            fields["subscribe_url"] = delivery.subscribe_url
+        fields |= {"signing_cert_url": self._certificate_url(), "timestamp": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        return {"signature": self._signer.sign(fields), **fields}
