@@ -118,8 +118,8 @@ class Settings(BaseSettings):
     public_url: Annotated[
         str | None,
         Field(
-            description="URL under which clients reach this server, for the catalog; default: as each request came. "
-            "Needed behind a TLS proxy on this machine, whose X-Forwarded-For is then believed."
+            description="URL under which clients reach this server, for the catalog (default: as each request came) "
+            "and the links in notices (default: the address listened on). Needed behind a TLS proxy on this machine, whose X-Forwarded-For is then believed."
         ),
     ] = None
     quotas: Annotated[
@@ -171,6 +171,23 @@ class Settings(BaseSettings):
     notice_ca_file: Annotated[
         Path | None, Field(description="Certificates to trust for HTTPS receivers, besides the system's.")
     ] = None
+    notice_retry_seconds: Annotated[
+        float,
+        Field(gt=0, description="A notice that was not delivered is tried again so soon, then after twice as long …"),
+    ] = 5.0
+    notice_give_up_hours: Annotated[
+        float, Field(gt=0, description="… up to an hour apart, until so long after it was published; then it is dead.")
+    ] = 24.0
+    notice_kept_days: Annotated[
+        float, Field(gt=0, description="How long what was delivered, or is dead, stays listed.")
+    ] = 30.0
+    smn_auto_confirm: Annotated[
+        bool,
+        Field(
+            description="Subscriptions need no confirmation by their receivers: for where nobody subscribes others "
+            "against their will."
+        ),
+    ] = False
     smtp_host: Annotated[
         str | None, Field(description="Mail server for notices by e-mail; default: none are sent.")
     ] = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -14,6 +14,7 @@ from headrace.domain.job import JobSpec
 from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
 from headrace.identity.accounts import Accounts
+from headrace.notify.base import Channel
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.folder import ObjectStore
 from headrace.objects.packages import PackageFiles
@@ -22,11 +23,13 @@ from headrace.settings import Settings
 from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
 from headrace.store.jobs import JobStore
+from headrace.store.notices import NoticeStore
 from headrace.store.packages import PackageStore
 from headrace.store.pools import PoolStore
 from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
 from headrace.store.tags import TagStore
+from headrace.store.topics import TopicStore
 from headrace.store.variables import VariableStore
 
 
@@ -78,6 +81,10 @@ class Services:
 
     Attributes:
         runtime: asked for execution graphs and records only.
+        channels: protocol of a subscription -> how to deliver by it.
+        certificate_name, certificate_pem: of the signature of HTTP messages.
+        topic_exists: whether the topic of this project and name can be told something; raises Unavailable.
+        wake_courier: something may be to be delivered.
         nudge: the job has a new request; look at it soon.
         resolve_engine: ``flink_version`` ("" = the default) -> the exact version; raises EngineUnknown.
         check_jar: raises BadJar.
@@ -102,6 +109,13 @@ class Services:
     pools: PoolStore
     tags: TagStore
     vault: Vault
+    topics: TopicStore
+    notices: NoticeStore
+    channels: Mapping[str, Channel]
+    certificate_name: str
+    certificate_pem: str
+    topic_exists: Callable[[str, str], bool]
+    wake_courier: Callable[[], None]
     accounts: Accounts
     nudge: Callable[[int], None]
     resolve_engine: Callable[[str], str]

@@ -19,6 +19,9 @@ MAX_SUBJECT_BYTES = 512
 MAX_MESSAGE_BYTES = 256 * 1024
 CONFIRM_MS = 48 * 3600 * 1000
 """How long the link of a confirmation is good, as in SMN."""
+CONFIRM = "/smn/subscription/confirm"
+UNSUBSCRIBE = "/smn/subscription/unsubscribe"
+"""Paths of the links in messages, which carry the subscription's secret."""
 
 _URN = re.compile(rf"urn:smn:([A-Za-z0-9_-]+):([A-Za-z0-9]+):({NAME})(?::([0-9a-f]{{32}}))?")
 
@@ -59,3 +62,8 @@ def parse_subscription(text: str) -> Urn:
     if found is None or not found[4]:
         raise BadField("subscription_urn", text, "must be the URN of its topic, ':' and 32 hex digits")
     return Urn(found[1], found[2], found[3], found[4])
+
+
+def token_context(uid: str) -> str:
+    """What the secret of this subscription is sealed for."""
+    return f"subscription {uid}"

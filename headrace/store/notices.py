@@ -195,9 +195,7 @@ class NoticeStore:
             if row is None:
                 raise NoticeNotFound.of(number)
             if row.protocol and row.subscription_id and not row.subscription_uid:
-                raise NoticeNotFound(
-                    f"The subscription of the notice {number} was deleted: it cannot be sent."
-                )
+                raise NoticeNotFound(f"The subscription of the notice {number} was deleted: it cannot be sent.")
             if row.protocol:
                 values = {"dead_ms": None, "attempts": 0, "next_ms": now_ms, "until_ms": until_ms}
                 connection.execute(update(deliveries).where(deliveries.c.id == number).values(values))

@@ -262,9 +262,7 @@ def hashed(token: str) -> str:
 def _new(connection: Connection, topic: Topic, wanted: Wanted, now_ms: int) -> Any:
     many = select(func.count()).select_from(subscriptions).where(subscriptions.c.topic_id == topic.id)
     if connection.execute(many).scalar_one() >= MAX_SUBSCRIPTIONS:
-        raise TooManySubscriptions(
-            f"The topic {topic.name} has {MAX_SUBSCRIPTIONS} subscriptions: delete one first."
-        )
+        raise TooManySubscriptions(f"The topic {topic.name} has {MAX_SUBSCRIPTIONS} subscriptions: delete one first.")
     row = {
         "uid": wanted.uid,
         "topic_id": topic.id,

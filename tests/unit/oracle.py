@@ -62,7 +62,9 @@ class Oracle:
         self.moves: Counter[tuple[Phase, Phase]] = Counter()
         self._last_row = 0
         self._last_move: dict[int, Row[Any]] = {}
-        self._owed: Counter[tuple[int, int]] = Counter()
+        self._owed: Counter[tuple[int, int, str]] = Counter()
+        self._first_attempt: dict[int, int] = {}
+        self._in_a_row: Counter[int] = Counter()
         self._counted: dict[int, Counted] = {}
         self._judged: set[str] = set()
         self._versions: dict[int, int] = {}
