@@ -8,15 +8,20 @@ import ssl
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
+from socket import socket
 
 import aiosmtplib
 
 from headrace.domain.errors import BadField
+from headrace.notify.addresses import system_resolver
 from headrace.notify.base import Delivery, MessageKind, Undelivered, encodable
+from headrace.notify.connection import Deadline, connect
 from headrace.settings import Settings
 
 MAX_ADDRESS = 254
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_SEVEN_BIT = SMTP.clone(cte_type="7bit")
+"""Not every server takes 8 bits."""
 _NOT_CONFIGURED = "No mail server is configured: the operator sets smtp_host and smtp_from."
 
 
@@ -37,17 +42,20 @@ class EmailChannel:
         if len(endpoint) > MAX_ADDRESS or _ADDRESS.fullmatch(endpoint) is None or ".." in endpoint:
             raise BadField("endpoint", endpoint, "must be an e-mail address, such as operator@example.com.")
         if not self._settings.smtp_host:
-            raise BadField("protocol", "email", f"{_NOT_CONFIGURED}")
+            raise BadField("protocol", "email", _NOT_CONFIGURED)
 
     def deliver(self, delivery: Delivery) -> None:
         """One SMTP session within ``notice_timeout_seconds``; a refusal of the recipient or the mail (5xx) is final."""
         if not self._settings.smtp_host:
             raise Undelivered(_NOT_CONFIGURED)
         mail = compose(delivery, self._settings.smtp_from or "")
-        server = f"{self._settings.smtp_host}:{self._settings.smtp_port}"
-        seconds = self._settings.notice_timeout_seconds
+        host, port, seconds = self._settings.smtp_host, self._settings.smtp_port, self._settings.notice_timeout_seconds
+        server = f"{host}:{port}"
+        deadline = Deadline(seconds)
         try:
-            asyncio.run(self._send(mail, delivery.endpoint))
+            # Connected here, as a loop that ends would wait for a resolver that hangs.
+            with connect(system_resolver(host, port, deadline.left), port, deadline) as connection:
+                asyncio.run(self._send(mail, delivery.endpoint, connection, deadline))
         except aiosmtplib.SMTPRecipientsRefused as error:
             refused = error.recipients[0]
             raise Undelivered(_told(server, refused), final=refused.code >= 500) from error
@@ -61,13 +69,14 @@ class EmailChannel:
             reason = str(error)[:200] or type(error).__name__
             raise Undelivered(f"The mail server {server} did not take the mail: {reason}.") from error
 
-    async def _send(self, mail: EmailMessage, recipient: str) -> None:
+    async def _send(self, mail: EmailMessage, recipient: str, connection: socket, deadline: Deadline) -> None:
         settings = self._settings
-        async with asyncio.timeout(settings.notice_timeout_seconds):
-            password = settings.smtp_password
+        password = settings.smtp_password
+        connection.setblocking(False)  # noqa: FBT003
+        async with asyncio.timeout(deadline.left):
             client = aiosmtplib.SMTP(
-                hostname=settings.smtp_host,
-                port=settings.smtp_port,
+                hostname=settings.smtp_host,  # the name of its certificate
+                sock=connection,
                 use_tls=settings.smtp_security == "tls",
                 start_tls=settings.smtp_security == "starttls",  # and nothing is sent if the server has none
                 username=settings.smtp_user,
@@ -84,7 +93,7 @@ class EmailChannel:
 
 def compose(delivery: Delivery, sender: str) -> EmailMessage:
     """The mail. The same delivery gives the same headers each time, Message-ID and Date among them."""
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=_SEVEN_BIT)
     subject = _one_line(delivery.subject) or f"Notice of {delivery.topic_urn.rpartition(':')[2]}"
     mail["From"] = sender
     mail["To"] = delivery.endpoint
