@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import socket
 import ssl
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
-from socket import socket
 
 import aiosmtplib
 
@@ -20,6 +21,7 @@ from headrace.settings import Settings
 
 MAX_ADDRESS = 254
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_GOODBYE_SECONDS = 1.0
 _SEVEN_BIT = SMTP.clone(cte_type="7bit")
 """Not every server takes 8 bits."""
 _NOT_CONFIGURED = "No mail server is configured: the operator sets smtp_host and smtp_from."
@@ -69,7 +71,7 @@ class EmailChannel:
             reason = str(error)[:200] or type(error).__name__
             raise Undelivered(f"The mail server {server} did not take the mail: {reason}.") from error
 
-    async def _send(self, mail: EmailMessage, recipient: str, connection: socket, deadline: Deadline) -> None:
+    async def _send(self, mail: EmailMessage, recipient: str, connection: socket.socket, deadline: Deadline) -> None:
         settings = self._settings
         password = settings.smtp_password
         connection.setblocking(False)  # noqa: FBT003
@@ -84,11 +86,21 @@ class EmailChannel:
                 tls_context=self._tls,
                 timeout=settings.notice_timeout_seconds,
             )
-            await client.connect()
             try:
+                await client.connect()
                 await client.sendmail(settings.smtp_from or "", [recipient], mail.as_bytes())
+                with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+                    await client.quit(timeout=_GOODBYE_SECONDS)  # the yes was said, and nothing takes it back
             finally:
-                client.close()  # the yes was said: a server slow to say good-bye takes none of it back
+                await _hang_up(client, connection)
+
+
+async def _hang_up(client: aiosmtplib.SMTP, connection: socket.socket) -> None:
+    client.close()
+    with contextlib.suppress(OSError):  # the server was first
+        connection.shutdown(socket.SHUT_RDWR)
+    for _ in range(5):  # turns of the loop, in which the layers of TLS see that and let go of each other
+        await asyncio.sleep(0)
 
 
 def compose(delivery: Delivery, sender: str) -> EmailMessage:
