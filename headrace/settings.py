@@ -6,7 +6,7 @@ import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -26,7 +26,7 @@ def _data_home() -> Path:
 class Settings(BaseSettings):
     """Everything an operator can set. Sizes in MB are 1024 * 1024 bytes; times are in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Annotated[Path, Field(description="Folder with all state of one server; created with mode 0700.")] = Field(
         default_factory=lambda: _data_home() / "home"
@@ -205,8 +205,8 @@ class Settings(BaseSettings):
     smn_endpoint: Annotated[
         str | None,
         Field(
-            description="URL of an external SMN, e.g. https://smn.eu-de.otc.t-systems.com: notices of jobs are published "
-            "there, and `smn_topic` names its topics."
+            description="URL of an external SMN, e.g. https://smn.eu-de.otc.t-systems.com: notices of jobs are "
+            "published there, and `smn_topic` names its topics."
         ),
     ] = None
     smn_project_id: Annotated[str | None, Field(description="Project of the topics at the external SMN.")] = None
@@ -268,6 +268,13 @@ class Settings(BaseSettings):
                 message = "smn_endpoint needs smn_project_id, smn_access_key and smn_secret_key"
                 raise ValueError(message)
         return self
+
+    @classmethod
+    def tellable(cls) -> frozenset[str]:
+        """Names of the settings whose values may be shown."""
+        return frozenset(
+            name for name, field in cls.model_fields.items() if SecretStr not in get_args(field.annotation)
+        )
 
     @classmethod
     def settings_customise_sources(

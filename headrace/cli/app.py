@@ -13,6 +13,7 @@ from rich.console import Console
 from headrace.cli import audit, demo, doctor, engines, faults, jobs, objects, serve, users
 from headrace.cli.client import ApiError
 from headrace.domain.errors import HeadraceError
+from headrace.settings import Settings
 
 app = typer.Typer(
     help="Apache Flink JAR jobs behind the Data Lake Insight (DLI) HTTP API, self-hosted.",
@@ -51,5 +52,8 @@ def main() -> None:
         console = Console(stderr=True)
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"])
-            console.print(f"error: setting {name}: {problem['msg']} (given: {problem['input']!r})", markup=False)
+            # Of several settings together, or of one with a slip in its name, the input may hold a secret.
+            given = f" (given: {problem['input']!r})" if name in Settings.tellable() else ""
+            what = f"setting {name}" if name else "settings"
+            console.print(f"error: {what}: {problem['msg']}{given}", markup=False)
         sys.exit(1)

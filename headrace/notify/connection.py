@@ -1,7 +1,7 @@
 """One HTTP exchange with a server of strangers, over a connection that we opened ourselves to a judged address.
 
-The standard library's ``http.client`` is given the socket: nothing in it resolves a name, knows a proxy, follows a redirect
-or tries again. A timer cuts the connection at the deadline, as the timeout of a socket counts anew with each byte.
+The standard library's ``http.client`` is given the socket: nothing in it resolves a name, knows a proxy, follows a
+redirect or tries again. A timer cuts the connection at the deadline: a socket's own timeout counts anew with each byte.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def post(
         OSError: no connection, or it broke or was cut before an answer; ssl.SSLError among them.
         http.client.HTTPException: what came is no HTTP.
     """
-    with _connect(addresses, target.port, deadline) as raw, deadline.cuts(raw):
+    with connect(addresses, target.port, deadline) as raw, deadline.cuts(raw):
         secure = target.scheme == "https"
         # The certificate must be the name's, whatever address we connect to.
         connection = tls.wrap_socket(raw, server_hostname=target.host.rstrip(".")) if secure else raw
@@ -88,7 +88,8 @@ def post(
             return Answer(answer.status, answer.getheader("Location") or "")
 
 
-def _connect(addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:
+def connect(addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:
+    """A connection to the first of ``addresses`` that takes one; raises OSError if none does before the deadline."""
     failed: OSError = TimeoutError("no time was left to connect")
     for count, address in enumerate(addresses):
         share = deadline.left / (len(addresses) - count)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import socket
 import ssl
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -12,11 +14,16 @@ from email.policy import SMTP
 import aiosmtplib
 
 from headrace.domain.errors import BadField
+from headrace.notify.addresses import system_resolver
 from headrace.notify.base import Delivery, MessageKind, Undelivered, encodable
+from headrace.notify.connection import Deadline, connect
 from headrace.settings import Settings
 
 MAX_ADDRESS = 254
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_GOODBYE_SECONDS = 1.0
+_SEVEN_BIT = SMTP.clone(cte_type="7bit")
+"""Not every server takes 8 bits."""
 _NOT_CONFIGURED = "No mail server is configured: the operator sets smtp_host and smtp_from."
 
 
@@ -37,17 +44,20 @@ class EmailChannel:
         if len(endpoint) > MAX_ADDRESS or _ADDRESS.fullmatch(endpoint) is None or ".." in endpoint:
             raise BadField("endpoint", endpoint, "must be an e-mail address, such as operator@example.com.")
         if not self._settings.smtp_host:
-            raise BadField("protocol", "email", f"{_NOT_CONFIGURED}")
+            raise BadField("protocol", "email", _NOT_CONFIGURED)
 
     def deliver(self, delivery: Delivery) -> None:
         """One SMTP session within ``notice_timeout_seconds``; a refusal of the recipient or the mail (5xx) is final."""
         if not self._settings.smtp_host:
             raise Undelivered(_NOT_CONFIGURED)
         mail = compose(delivery, self._settings.smtp_from or "")
-        server = f"{self._settings.smtp_host}:{self._settings.smtp_port}"
-        seconds = self._settings.notice_timeout_seconds
+        host, port, seconds = self._settings.smtp_host, self._settings.smtp_port, self._settings.notice_timeout_seconds
+        server = f"{host}:{port}"
+        deadline = Deadline(seconds)
         try:
-            asyncio.run(self._send(mail, delivery.endpoint))
+            # Connected here, as a loop that ends would wait for a resolver that hangs.
+            with connect(system_resolver(host, port, deadline.left), port, deadline) as connection:
+                asyncio.run(self._send(mail, delivery.endpoint, connection, deadline))
         except aiosmtplib.SMTPRecipientsRefused as error:
             refused = error.recipients[0]
             raise Undelivered(_told(server, refused), final=refused.code >= 500) from error
@@ -61,13 +71,14 @@ class EmailChannel:
             reason = str(error)[:200] or type(error).__name__
             raise Undelivered(f"The mail server {server} did not take the mail: {reason}.") from error
 
-    async def _send(self, mail: EmailMessage, recipient: str) -> None:
+    async def _send(self, mail: EmailMessage, recipient: str, connection: socket.socket, deadline: Deadline) -> None:
         settings = self._settings
-        async with asyncio.timeout(settings.notice_timeout_seconds):
-            password = settings.smtp_password
+        password = settings.smtp_password
+        connection.setblocking(False)  # noqa: FBT003
+        async with asyncio.timeout(deadline.left):
             client = aiosmtplib.SMTP(
-                hostname=settings.smtp_host,
-                port=settings.smtp_port,
+                hostname=settings.smtp_host,  # the name of its certificate
+                sock=connection,
                 use_tls=settings.smtp_security == "tls",
                 start_tls=settings.smtp_security == "starttls",  # and nothing is sent if the server has none
                 username=settings.smtp_user,
@@ -75,16 +86,26 @@ class EmailChannel:
                 tls_context=self._tls,
                 timeout=settings.notice_timeout_seconds,
             )
-            await client.connect()
             try:
+                await client.connect()
                 await client.sendmail(settings.smtp_from or "", [recipient], mail.as_bytes())
+                with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+                    await client.quit(timeout=_GOODBYE_SECONDS)  # the yes was said, and nothing takes it back
             finally:
-                client.close()  # the yes was said: a server slow to say good-bye takes none of it back
+                await _hang_up(client, connection)
+
+
+async def _hang_up(client: aiosmtplib.SMTP, connection: socket.socket) -> None:
+    client.close()
+    with contextlib.suppress(OSError):  # the server was first
+        connection.shutdown(socket.SHUT_RDWR)
+    for _ in range(5):  # turns of the loop, in which the layers of TLS see that and let go of each other
+        await asyncio.sleep(0)
 
 
 def compose(delivery: Delivery, sender: str) -> EmailMessage:
     """The mail. The same delivery gives the same headers each time, Message-ID and Date among them."""
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=_SEVEN_BIT)
     subject = _one_line(delivery.subject) or f"Notice of {delivery.topic_urn.rpartition(':')[2]}"
     mail["From"] = sender
     mail["To"] = delivery.endpoint

@@ -2,7 +2,7 @@
 
 ::
 
-    text      = "message\\n<message>\\nmessage_id\\n<message_id>\\n…": the signed fields by name, name and value a line each
+    text      = "message\\n<message>\\nmessage_id\\n<message_id>\\n…": the fields by name, each name and value a line
     signature = base64(RSA PKCS #1 v1.5 with SHA-256)
 
 The guide's own receiver takes the algorithm from the certificate (``cert.getSigAlgName()``), so key, certificate and
