@@ -119,7 +119,8 @@ class Settings(BaseSettings):
         str | None,
         Field(
             description="URL under which clients reach this server, for the catalog (default: as each request came) "
-            "and the links in notices (default: the address listened on). Needed behind a TLS proxy on this machine, whose X-Forwarded-For is then believed."
+            "and the links in notices (default: the address listened on). Needed behind a TLS proxy on this machine, "
+            "whose X-Forwarded-For is then believed."
         ),
     ] = None
     quotas: Annotated[

@@ -124,7 +124,8 @@ THIS = {"type": "object", "required": ["openapi", "paths"], "description": "This
 _HEADERS = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
 DESCRIPTION = """Apache Flink JAR jobs behind the HTTP API of Huawei Cloud's Data Lake Insight.
 
-Every error has the body `{"error_code", "error_msg"}` (Identity: Keystone's own; topics: SMN's own), and every answer has `X-Request-Id`.
+Every error has the body `{"error_code", "error_msg"}` (Identity: Keystone's own; topics: SMN's own),
+and every answer has `X-Request-Id`.
 A field that is not known is refused; `null` is the same as absence. docs/compatibility.md tells route by route what is
 as in DLI and what is not."""
 

@@ -61,9 +61,7 @@ def publish(
     topic = own(access, parts, topic_urn)
     for name in ("message_template_name", "tags", "message_attributes", "locale"):
         if getattr(body, name) is not None:
-            raise NotSupported(
-                f"{name} is not supported: send the text as message, or by protocol as message_structure."
-            )
+            raise NotSupported(f"{name} is not supported: send the text as message or, by protocol, message_structure.")
     text, variants = _texts(body)
     message = new_message(topic, body.subject or "", text, variants)
     now = parts.now_ms()

@@ -63,7 +63,7 @@ def unsubscribe(query: Annotated[Link, Query()], access: Public, parts: Parts) -
     return _told(access, parts, found, "The subscription is canceled.")
 
 
-@router.get("/smn/{certificate_id}", **smn_answers(also={200: PEM}))
+@router.get("/smn/{certificate_id}", response_class=Response, **smn_answers(also={200: PEM}))
 def certificate(
     certificate_id: Annotated[str, Path(description="Last part of signing_cert_url", min_length=1, max_length=64)],
     access: Public,

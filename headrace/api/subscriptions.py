@@ -1,4 +1,4 @@
-"""SMN subscriptions (its API v2): who is told what is published to a topic. For the topic's creator and administrators."""
+"""SMN subscriptions (its API v2): who is told what is published. For a topic's creator and administrators."""
 
 from __future__ import annotations
 

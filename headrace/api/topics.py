@@ -31,9 +31,7 @@ MAX_INTRODUCTION = 1024
 ATTRIBUTES = ("access_policy", "introduction")
 
 TopicUrn = Annotated[str, Path(description="The topic's URN, percent-encoded or not", min_length=1, max_length=400)]
-AttributeName = Annotated[
-    Literal["access_policy", "introduction"], Path(description="access_policy or introduction", alias="name")
-]
+AttributeName = Annotated[Literal["access_policy", "introduction"], Path(description="access_policy or introduction")]
 
 
 def up_to_bytes(limit: int) -> Checked:
@@ -168,9 +166,7 @@ class AttributesQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str | None, Field(max_length=64, description="access_policy or introduction; absent = both.")] = (
-        None
-    )
+    name: Annotated[str | None, Field(max_length=64, description="access_policy, introduction; absent = both.")] = None
 
 
 @router.get(f"{TOPIC}/attributes", **smn_answers(AttributesAnswer))
@@ -195,34 +191,34 @@ def show_attributes(
     }
 
 
-@router.put(f"{TOPIC}/attributes/{{name}}", **smn_answers(Done))
+@router.put(f"{TOPIC}/attributes/{{attribute}}", **smn_answers(Done))
 def update_attribute(
     topic_urn: TopicUrn,
-    name: AttributeName,
+    attribute: AttributeName,
     body: UpdateAttribute,
     access: Annotated[Access, needs(Standing.MEMBER, trace="updateTopicAttribute")],
     parts: Parts,
 ) -> dict[str, Any]:
     """Another introduction; the access policy cannot be changed."""
     topic = own(access, parts, topic_urn)
-    if name == "access_policy":
+    if attribute == "access_policy":
         raise NotSupported(
-            "access_policy cannot be changed: the topic's creator and the project's administrators publish."
+            "access_policy cannot be changed: a topic's creator and the project's administrators publish."
         )
     parts.topics.change(topic, introduction=body.value, now_ms=parts.now_ms(), trace=access.trace)
     return {"request_id": access.request_id}
 
 
-@router.delete(f"{TOPIC}/attributes/{{name}}", **smn_answers(Done))
+@router.delete(f"{TOPIC}/attributes/{{attribute}}", **smn_answers(Done))
 def delete_attribute(
     topic_urn: TopicUrn,
-    name: AttributeName,
+    attribute: AttributeName,
     access: Annotated[Access, needs(Standing.MEMBER, trace="deleteTopicAttributeByName")],
     parts: Parts,
 ) -> dict[str, Any]:
     """Empties the introduction; the access policy is its default already."""
     topic = own(access, parts, topic_urn)
-    values = {} if name == "access_policy" else {"introduction": ""}
+    values = {} if attribute == "access_policy" else {"introduction": ""}
     parts.topics.change(topic, **values, now_ms=parts.now_ms(), trace=access.trace)
     return {"request_id": access.request_id}
 

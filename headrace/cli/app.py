@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
 
-from headrace.cli import audit, demo, doctor, engines, faults, jobs, objects, serve, users
+from headrace.cli import audit, demo, doctor, engines, faults, jobs, objects, serve, topics, users
 from headrace.cli.client import ApiError
 from headrace.domain.errors import HeadraceError
 from headrace.settings import Settings
@@ -30,6 +30,8 @@ app.command("audit")(audit.audit)
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, events, explain, run, stop, delete, savepoint.")
 app.add_typer(engines.app, name="engines", help="Installed Flink versions: list, install, verify, remove.")
 app.add_typer(objects.app, name="objects", help="Objects in the server's buckets: put, get, ls.")
+app.add_typer(topics.topics, name="topics", help="Whom notices of jobs go to: create, ls, rm, subscribe, publish …")
+app.add_typer(topics.notices, name="notices", help="What became of notices: list, retry.")
 app.add_typer(users.users, name="users", help="Users of the server: add, list, password, enable, disable, delete.")
 app.add_typer(users.keys, name="keys", help="Access keys: add, list, remove.")
 app.add_typer(users.projects, name="projects", help="Projects and their members: add, list, members.")

@@ -35,10 +35,8 @@ FORGET_PERIODS = 3600
 class Elsewhere(Protocol):
     """An SMN beside this server, which has the topics that jobs name."""
 
-    endpoint: str
-
-    def topic_urn(self, name: str) -> str:
-        """The URN of its topic of this name; raises HeadraceError if there is none."""
+    def topic_urn(self, name: str) -> str | None:
+        """The URN of its topic of this name, None if there is none; raises Undelivered."""
         ...
 
     def publish(self, urn: str, subject: str, message: str, message_id: str) -> str:
@@ -74,7 +72,7 @@ class Courier:
         unseal: (sealed token, context) -> the secret that the links of a subscription hold.
         region: part of the URNs of topics.
         base_url: under which the links of messages reach this server; set when that is known.
-        elsewhere: the external SMN, if notices of jobs go to one.
+        elsewhere, elsewhere_url: the external SMN, if notices of jobs go to one.
         step: is told "before deliver" and "after deliver", for tests that end Headrace there.
     """
 
@@ -86,6 +84,7 @@ class Courier:
     region: str
     base_url: str
     elsewhere: Elsewhere | None = None
+    elsewhere_url: str = ""
     step: Step = no_step
     _queue: WorkQueue = field(default_factory=WorkQueue)
     _woken: threading.Event = field(default_factory=threading.Event)
@@ -145,7 +144,7 @@ class Courier:
 
     def look(self) -> list[int]:
         """Puts what is owed on its way; the subscriptions to which something is due."""
-        external = None if self.elsewhere is None else self.elsewhere.endpoint
+        external = None if self.elsewhere is None else self.elsewhere_url
         for owed in self.notices.owed():
             now = self.now_ms()
             self.notices.send_off(owed, now_ms=now, until_ms=now + self.tries.give_up_ms, external=external)
@@ -189,10 +188,9 @@ class Courier:
     def _publish_elsewhere(self, notice: Notice) -> None:
         if self.elsewhere is None:
             raise Undelivered("The setting smn_endpoint named an external SMN, and names none now.", final=True)
-        try:
-            urn = self.elsewhere.topic_urn(notice.topic)
-        except HeadraceError as error:
-            raise Undelivered(str(error)) from error
+        urn = self.elsewhere.topic_urn(notice.topic)
+        if urn is None:
+            raise Undelivered(f"The topic {notice.topic} does not exist at {self.elsewhere_url}.", final=True)
         self.elsewhere.publish(urn, notice.subject, notice.message, notice.message_id)
 
     def _delivery(self, notice: Notice) -> Delivery:
