@@ -26,19 +26,19 @@ MAX_TTL_S = 86_400
 class Publish(Wire):
     """POST topics/{topic_urn}/publish: ``message``, or ``message_structure``."""
 
-    subject: Annotated[Text, up_to_bytes(MAX_SUBJECT_BYTES), Field(description="Up to 512 bytes.")] | None = None
-    message: Annotated[Text, up_to_bytes(MAX_MESSAGE_BYTES), Field(description="Up to 256 KB.")] | None = None
-    message_structure: (
-        Annotated[
-            str,
-            up_to_bytes(MAX_MESSAGE_BYTES),
-            Field(
-                description='JSON as text: protocol -> message, and "default" for the others.',
-                examples=['{"default": "it failed", "email": "Dear all, it failed."}'],
-            ),
-        ]
-        | None
-    ) = None
+    subject: Annotated[
+        Annotated[Text, up_to_bytes(MAX_SUBJECT_BYTES)] | None, Field(description="Up to 512 bytes.")
+    ] = None
+    message: Annotated[Annotated[Text, up_to_bytes(MAX_MESSAGE_BYTES)] | None, Field(description="Up to 256 KB.")] = (
+        None
+    )
+    message_structure: Annotated[
+        Annotated[Text, up_to_bytes(MAX_MESSAGE_BYTES)] | None,
+        Field(
+            description='JSON as text: protocol -> message, and "default" for the others.',
+            examples=['{"default": "it failed", "email": "Dear all, it failed."}'],
+        ),
+    ] = None
     time_to_live: Annotated[
         str | None,
         Field(pattern="^[0-9]{1,5}$", description="Seconds, up to 86400, after which it is tried no more."),

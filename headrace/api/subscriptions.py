@@ -29,7 +29,8 @@ CODES = {Status.PENDING: 0, Status.CONFIRMED: 1, Status.CANCELED: 3}
 SubscriptionUrn = Annotated[
     str, Path(description="The subscription's URN, percent-encoded or not", min_length=1, max_length=400)
 ]
-Remark = Annotated[Text, up_to_bytes(MAX_REMARK_BYTES), Field(description="Words for people; 128 bytes.")]
+Remark = Annotated[Text, up_to_bytes(MAX_REMARK_BYTES)]
+REMARK = Field(description="Words for people; 128 bytes.")
 
 
 class Subscribe(Wire):
@@ -42,13 +43,13 @@ class Subscribe(Wire):
             min_length=1, max_length=2048, description="The URL, or the address.", examples=["https://example.com/a"]
         ),
     ]
-    remark: Remark | None = None
+    remark: Annotated[Remark | None, REMARK] = None
 
 
 class ChangeRemark(Wire):
     """PUT topics/{topic_urn}/subscriptions/{subscription_urn}."""
 
-    remark: Remark
+    remark: Annotated[Remark, REMARK]
 
 
 class OfTopicQuery(Page):

@@ -47,22 +47,22 @@ def up_to_bytes(limit: int) -> Checked:
 
 
 Name = Annotated[Text, shaped(NAME, f"must be {NAME_RULE}"), Field(description=f"{NAME_RULE}.", examples=["alarms"])]
-DisplayName = Annotated[Text, up_to_bytes(MAX_DISPLAY_BYTES), Field(description="Words for people; 192 bytes.")]
-EnterpriseProject = Annotated[Literal["0"] | None, Field(description="0 or absent: there is one only.")]
+DisplayName = Annotated[Text, up_to_bytes(MAX_DISPLAY_BYTES)]
+DISPLAY = Field(description="Words for people; 192 bytes.")
 
 
 class CreateTopic(Wire):
     """POST topics."""
 
     name: Name
-    display_name: DisplayName | None = None
-    enterprise_project_id: EnterpriseProject = None
+    display_name: Annotated[DisplayName | None, DISPLAY] = None
+    enterprise_project_id: Annotated[Literal["0"] | None, Field(description="0 or absent: there is one only.")] = None
 
 
 class UpdateTopic(Wire):
     """PUT topics/{topic_urn}."""
 
-    display_name: DisplayName
+    display_name: Annotated[DisplayName, DISPLAY]
 
 
 class UpdateAttribute(Wire):

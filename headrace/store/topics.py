@@ -196,7 +196,7 @@ class TopicStore:
             if row.status != Status.CONFIRMED:
                 if row.status == Status.PENDING and now_ms - row.asked_ms > CONFIRM_MS:
                     raise SubscriptionNotFound("This link is older than 48 hours. Subscribe again to get a new one.")
-                _set(connection, row.id, status=Status.CONFIRMED)
+                row = _set(connection, row.id, status=Status.CONFIRMED)
         return _subscription(row, topic)
 
     def cancel(self, token: str, *, now_ms: int, give_up_ms: int) -> Subscription:
@@ -209,7 +209,7 @@ class TopicStore:
             row, topic = _of_token(connection, token)
             if row.status != Status.CANCELED:
                 outgoing.bury(connection, row.id, "The subscription was canceled.", now_ms)
-                _set(connection, row.id, status=Status.CANCELED)
+                row = _set(connection, row.id, status=Status.CANCELED)
                 said = f"You have unsubscribed from the topic {topic.name}. To subscribe again, visit the link."
                 message = Message(uuid4().hex, topic.project_id, topic.name, Kind.UNSUBSCRIBE_CONFIRMATION, "", said)
                 outgoing.send(connection, message, [row], now_ms=now_ms, until_ms=now_ms + give_up_ms)
