@@ -1,7 +1,7 @@
 """Notices by HTTP and HTTPS, as SMN posts them ("HTTP or HTTPS Message Format" of its user guide).
 
 A status line of 2xx is a yes, whatever comes after it or does not. Everything else may be better next time, but for 410
-(Gone). A redirect is followed, with the same POST, to what is judged like the endpoint itself; never from https to http.
+(Gone). A redirect is followed, with the same POST, to what is judged as the endpoint was; never from https to http.
 """
 
 from __future__ import annotations
