@@ -106,6 +106,10 @@ NO_ADDRESSES = [
 def test_what_is_no_address(make: Make, receiver: SmtpReceiver, address: str) -> None:
     with pytest.raises(BadField, match="e-mail address"):
         make(receiver).check(address)
+    with pytest.raises(Undelivered) as caught:
+        make(receiver).deliver(replace(NOTICE, endpoint=address))
+    assert caught.value.final
+    assert receiver.mails == []
 
 
 def test_without_a_mail_server_it_says_so(tmp_path: Path) -> None:

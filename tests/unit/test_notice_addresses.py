@@ -152,6 +152,7 @@ def test_whatever_is_accepted_is_a_name_or_a_canonical_address(text: str, scheme
         target = parse_url(scheme + text)
     except Forbidden:
         return
+    assert target.host.rstrip(".").encode("idna")  # as TLS and the resolver do
     try:
         socket.inet_aton(target.host)
     except OSError:
