@@ -41,7 +41,7 @@ class EmailChannel:
 
     def check(self, endpoint: str) -> None:
         """An address in ASCII, as SMN takes it; whether it exists, the confirmation shows."""
-        if len(endpoint) > MAX_ADDRESS or _ADDRESS.fullmatch(endpoint) is None or ".." in endpoint:
+        if not _is_address(endpoint):
             raise BadField("endpoint", endpoint, "must be an e-mail address, such as operator@example.com.")
         if not self._settings.smtp_host:
             raise BadField("protocol", "email", _NOT_CONFIGURED)
@@ -50,6 +50,8 @@ class EmailChannel:
         """One SMTP session within ``notice_timeout_seconds``; a refusal of the recipient or the mail (5xx) is final."""
         if not self._settings.smtp_host:
             raise Undelivered(_NOT_CONFIGURED)
+        if not _is_address(delivery.endpoint):
+            raise Undelivered("The endpoint is no e-mail address.", final=True)
         mail = compose(delivery, self._settings.smtp_from or "")
         host, port, seconds = self._settings.smtp_host, self._settings.smtp_port, self._settings.notice_timeout_seconds
         server = f"{host}:{port}"
@@ -124,6 +126,10 @@ def compose(delivery: Delivery, sender: str) -> EmailMessage:
         text += f"\n\n{delivery.subscribe_url}"
     mail.set_content(text + "\n", charset="utf-8")
     return mail
+
+
+def _is_address(text: str) -> bool:
+    return len(text) <= MAX_ADDRESS and _ADDRESS.fullmatch(text) is not None and ".." not in text
 
 
 def _one_line(text: str) -> str:

@@ -1,7 +1,7 @@
 """Notices by HTTP and HTTPS, as SMN posts them ("HTTP or HTTPS Message Format" of its user guide).
 
 A status line of 2xx is a yes, whatever comes after it or does not. Everything else may be better next time, but for 410
-(Gone). A redirect is followed, with the same POST, to what is judged like the endpoint itself; never from https to http.
+(Gone). A redirect is followed, with the same POST, to what is judged as the endpoint was; never from https to http.
 """
 
 from __future__ import annotations
@@ -72,21 +72,17 @@ class HttpChannel:
             headers["X-SMN-SUBSCRIPTION-URN"] = delivery.subscription_urn
         deadline = Deadline(self._seconds)
         url = delivery.endpoint
-        for hop in range(MAX_REDIRECTS + 1):
-            target = self._judged(url, final=hop == 0)
+        target = _target(url, "The endpoint cannot be posted to", final=True)
+        for _ in range(MAX_REDIRECTS + 1):
             answer = self._post(target, headers, body, deadline)
             if answer.status not in _REDIRECTS or not answer.location:
-                return self._settle(target, answer.status)
+                return _settle(target, answer.status)
             url = urljoin(url, answer.location)
-            if target.scheme == "https" and not url.startswith("https:"):
-                raise Undelivered(f"{target.authority} redirects from https to another scheme; that is not followed.")
-        raise Undelivered(f"{delivery.endpoint} redirects more than {MAX_REDIRECTS} times.")
-
-    def _judged(self, url: str, *, final: bool) -> Target:
-        try:
-            return parse_url(url)
-        except Forbidden as error:
-            raise Undelivered(f"{url[:200]!r}: {error}.", final=final) from error
+            further = _target(url, f"{target.authority} redirects to what cannot be posted to", final=False)
+            if (target.scheme, further.scheme) == ("https", "http"):
+                raise Undelivered(f"{target.authority} redirects from https to http; that is not followed.")
+            target = further
+        raise Undelivered(f"{target.authority} was reached by more than {MAX_REDIRECTS} redirects.")
 
     def _post(self, target: Target, headers: dict[str, str], body: bytes, deadline: Deadline) -> Answer:
         try:
@@ -96,17 +92,12 @@ class HttpChannel:
             raise Undelivered(f"{error}.") from error
         except (OSError, http.client.HTTPException) as error:
             if not deadline.left:
-                reason = f"{target.authority} did not answer within {self._seconds:g} s."
+                reason = f"did not answer within {self._seconds:g} s"
+            elif isinstance(error, OSError):
+                reason = f"did not answer: {str(error)[:200] or type(error).__name__}"
             else:
-                reason = f"{target.authority} did not answer: {str(error)[:200] or type(error).__name__}."
-            raise Undelivered(reason) from error
-
-    @staticmethod
-    def _settle(target: Target, status: int) -> None:
-        if not 200 <= status <= 299:
-            raise Undelivered(
-                f"{target.authority} answered with status {status}.", final=status == http.HTTPStatus.GONE
-            )
+                reason = "did not answer with HTTP"
+            raise Undelivered(f"{target.authority} {reason}.") from error
 
     def _body(self, delivery: Delivery) -> dict[str, str]:
         """The fields in SMN's order; the signature comes first, but is made last."""
@@ -121,3 +112,17 @@ class HttpChannel:
             fields["subscribe_url"] = delivery.subscribe_url
         fields |= {"signing_cert_url": self._certificate_url(), "timestamp": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
         return {"signature": self._signer.sign(fields), **fields}
+
+
+def _target(url: str, otherwise: str, *, final: bool) -> Target:
+    """The parts of a URL; it is not told if it is none, as queries of webhooks hold secrets."""
+    try:
+        return parse_url(url)
+    except Forbidden as error:
+        raise Undelivered(f"{otherwise}: {error}.", final=final) from error
+
+
+def _settle(target: Target, status: int) -> None:
+    if not 200 <= status <= 299:
+        gone = status == http.HTTPStatus.GONE
+        raise Undelivered(f"{target.authority} answered with status {status}.", final=gone)

@@ -106,7 +106,7 @@ def http_stand(home: Path, signer: Signer, authority: Authority, scheme: str) ->
 
 @contextmanager
 def email_stand(home: Path, authority: Authority, security: str) -> Iterator[Stand]:
-    user, password = ("", "") if security == "none" else ("courier", "sesame")
+    user, password = ("courier", "sesame") if security == "starttls" else ("", "")
 
     def make(seconds: float) -> EmailChannel:
         return EmailChannel(
@@ -139,17 +139,19 @@ def email_stand(home: Path, authority: Authority, security: str) -> Iterator[Sta
             for mail in receiver.mails
         ]
 
-    with SmtpReceiver(authority.context("127.0.0.1") if security != "none" else None, user, password) as receiver:
+    tls = None if security == "none" else authority.context("127.0.0.1")
+    with SmtpReceiver(tls, user, password, from_the_first_byte=security == "tls") as receiver:
         yield Stand(make, "email", "operator@example.com", order, got)
 
 
-@pytest.fixture(params=["http", "https", "email", "email with STARTTLS and sign-in"])
+@pytest.fixture(params=["http", "https", "email", "email with STARTTLS and sign-in", "email over TLS"])
 def stand(request: pytest.FixtureRequest, tmp_path: Path, signer: Signer, authority: Authority) -> Iterator[Stand]:
     kinds = {
         "http": partial(http_stand, tmp_path, signer, authority, "http"),
         "https": partial(http_stand, tmp_path, signer, authority, "https"),
         "email": partial(email_stand, tmp_path, authority, "none"),
         "email with STARTTLS and sign-in": partial(email_stand, tmp_path, authority, "starttls"),
+        "email over TLS": partial(email_stand, tmp_path, authority, "tls"),
     }
     with kinds[request.param]() as one:
         one.make(GENEROUS_S).check(one.endpoint)

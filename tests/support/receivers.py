@@ -106,12 +106,21 @@ class _Handler(BaseHTTPRequestHandler):
 class SmtpReceiver:
     """Takes mails; ``answers`` are for RCPT and DATA, first in first out, and yes when nothing is left."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None, user: str = "", password: str = "") -> None:
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None = None,
+        user: str = "",
+        password: str = "",
+        *,
+        from_the_first_byte: bool = False,
+    ) -> None:
+        """``tls``: after STARTTLS, unless ``from_the_first_byte``."""
         self.rcpt_answers: deque[str] = deque()
         self.data_answers: deque[str] = deque()
         self.mails: list[EmailMessage] = []
         self.envelopes: list[tuple[str, list[str]]] = []
-        self._tls = tls
+        self._starttls = None if from_the_first_byte else tls
+        self._tls = tls if from_the_first_byte else None
         self._login = (user.encode(), password.encode())
         self.port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -131,7 +140,7 @@ class SmtpReceiver:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        server = await self._loop.create_server(self._session, "127.0.0.1", 0)
+        server = await self._loop.create_server(self._session, "127.0.0.1", 0, ssl=self._tls)
         self.port = int(server.sockets[0].getsockname()[1])
         self._ready.set()
         async with server:
@@ -142,8 +151,8 @@ class SmtpReceiver:
         return SMTP(
             self,
             hostname="mail.example.com",
-            tls_context=self._tls,
-            require_starttls=self._tls is not None,
+            tls_context=self._starttls,
+            require_starttls=self._starttls is not None,
             auth_required=bool(user),
             authenticator=self._authenticate if user else None,
             loop=self._loop,

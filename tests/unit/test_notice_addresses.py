@@ -120,7 +120,7 @@ def test_the_operator_allows_networks() -> None:
 def test_no_private_ipv4_address_passes(address: ipaddress.IPv4Address) -> None:
     if AddressGuard().may_reach(str(address)):
         assert address.is_global
-        assert not (address.is_multicast or address.is_reserved or address.is_loopback or address.is_link_local)
+        assert not any([address.is_multicast, address.is_reserved, address.is_loopback, address.is_link_local])
 
 
 @given(st.ip_addresses(v=6))
@@ -152,6 +152,7 @@ def test_whatever_is_accepted_is_a_name_or_a_canonical_address(text: str, scheme
         target = parse_url(scheme + text)
     except Forbidden:
         return
+    assert target.host.rstrip(".").encode("idna")  # as TLS and the resolver do
     try:
         socket.inet_aton(target.host)
     except OSError:
