@@ -38,7 +38,6 @@ def create(
 def ls(*, home: HomeOption = None) -> None:
     """List topics."""
     found = _all(_client(home), TOPICS, "topic")
-    fields = ("name", "display_name", "topic_urn")
     print_table(
         ("name", "display name", "URN"), ((one["name"], one["display_name"], one["topic_urn"]) for one in found)
     )

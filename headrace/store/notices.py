@@ -207,6 +207,9 @@ class NoticeStore:
         """Deletes messages of before that nothing waits for; returns how many there were."""
         waiting = select(deliveries.c.message_id).where(WAITING)
         old = (messages.c.created_ms < before_ms) & messages.c.message_id.not_in(waiting)
+        with self._db.read() as connection:
+            if connection.execute(select(messages.c.message_id).where(old).limit(1)).first() is None:
+                return 0
         with self._db.write() as connection:
             ids = select(messages.c.message_id).where(old)
             connection.execute(delete(deliveries).where(deliveries.c.message_id.in_(ids)))
