@@ -37,7 +37,7 @@ TABLE: Mapping[type[HeadraceError], tuple[int, str]] = {
     errors.PoolInUse: (400, "DLI.0007"),
     errors.TaskNotFound: (400, "DLI.0002"),
     errors.QuotaExceeded: (400, "DLI.1028"),
-    errors.TooManySubscriptions: (403, "DLI.1028"),
+    errors.TooManySubscriptions: (400, "DLI.1028"),
     errors.VariableTaken: (400, "DLI.0999"),  # not 0006: the page of this call names this one
     errors.VariableNotFound: (400, "DLI.12004"),
     errors.TopicUnknown: (400, "DLI.0002"),
