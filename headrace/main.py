@@ -21,8 +21,10 @@ import uvicorn
 from headrace.api.app import create_app
 from headrace.api.connections import server_config
 from headrace.api.services import JarCheck, Services
+from headrace.control.courier import Courier
 from headrace.control.driver import Driver
 from headrace.control.logs import LogShipper
+from headrace.control.postroom import Clerk, open_post
 from headrace.control.reconciler import Planner, Reconciler
 from headrace.control.scheduler import Scheduler
 from headrace.control.shipping import Rolling
@@ -55,6 +57,7 @@ from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
 from headrace.store.database import Database, Step, no_step
 from headrace.store.jobs import JobStore, StaleJob
+from headrace.store.notices import NoticeStore
 from headrace.store.outsiders import OutsiderStore
 from headrace.store.packages import PackageStore
 from headrace.store.pools import PoolStore
@@ -62,6 +65,7 @@ from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
 from headrace.store.tags import TagStore
 from headrace.store.timeline import JobClock
+from headrace.store.topics import TopicStore
 from headrace.store.variables import VariableStore
 
 log = logging.getLogger(__name__)
@@ -83,6 +87,7 @@ class Server:
     runtime: LocalRuntime
     driver: Driver
     logs: LogShipper
+    courier: Courier
     services: Services
     object_server: ObjectServer | None
 
@@ -90,11 +95,13 @@ class Server:
         """Starts all that works on its own."""
         self.driver.start()
         self.logs.start()
+        self.courier.start()
 
     def stop(self) -> None:
         """Ends it; running jobs are left as they are."""
         self.driver.stop()
         self.logs.stop()
+        self.courier.stop()
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,8 @@ class Seams:
 
     Attributes:
         now_ms: the wall clock.
-        step: is told each point between which a crash may come (``Database``, ``Reconciler``).
+        step: is told each point between which a crash may come (``Database``, ``Reconciler``,
+            ``Courier``).
     """
 
     now_ms: Callable[[], int] = now_ms
@@ -194,6 +202,8 @@ def build(
             settings.log_period_seconds,
             Rolling(settings.log_segment_mb << 20, settings.log_roll_minutes * 60_000),
         )
+        topics, notices = TopicStore(database), NoticeStore(database)
+        post = open_post(settings, home, notices, topics, Clerk(identity.vault.open, seams.now_ms, seams.step))
         services = Services(
             settings=settings,
             jobs=jobs,
@@ -211,6 +221,13 @@ def build(
             pools=PoolStore(database),
             tags=TagStore(database),
             vault=identity.vault,
+            topics=topics,
+            notices=notices,
+            channels=post.courier.channels,
+            certificate_name=post.signer.certificate_name,
+            certificate_pem=post.signer.certificate_pem,
+            topic_exists=post.topic_exists,
+            wake_courier=post.courier.wake,
             accounts=Accounts(identity, settings, now_ms, time.monotonic),
             bucket_owner=owner,
             nudge=driver.nudge,
@@ -221,7 +238,7 @@ def build(
             now_ms=seams.now_ms,
         )
         with contextlib.closing(runtime):
-            yield Server(settings, home, identity, jobs, runtime, driver, logs, services, object_server)
+            yield Server(settings, home, identity, jobs, runtime, driver, logs, post.courier, services, object_server)
 
 
 class _Http(uvicorn.Server):
@@ -254,6 +271,7 @@ def serve(
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listener.getsockname()[1]}"
         server.home.server_file.unlink(missing_ok=True)  # of one that was killed
+        server.courier.base_url = settings.public_url or url
         server.start()
         announcer = threading.Thread(target=_announce, args=(http, server, url, ready), daemon=True)
         announcer.start()
