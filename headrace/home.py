@@ -103,6 +103,11 @@ class Home:
         """What opens the sealed secrets of the database, unless the setting ``key_file`` names another one."""
         return self.folder / "secrets.key"
 
+    @property
+    def notice_key_file(self) -> Path:
+        """Key and certificate with which HTTP notices are signed."""
+        return self.folder / "notice-key.pem"
+
     def old_credentials(self) -> Credentials | None:
         """The key pair that earlier versions kept in ``credentials.json``.
 

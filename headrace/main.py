@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -20,10 +21,13 @@ import uvicorn
 from headrace.api.app import create_app
 from headrace.api.connections import server_config
 from headrace.api.services import JarCheck, Services
+from headrace.control.courier import Courier
 from headrace.control.driver import Driver
 from headrace.control.logs import LogShipper
+from headrace.control.postroom import Clerk, open_post
 from headrace.control.reconciler import Planner, Reconciler
 from headrace.control.scheduler import Scheduler
+from headrace.control.shipping import Rolling
 from headrace.domain.deployment import parse_runtime_config, plan
 from headrace.domain.errors import HomeUnusable, Unavailable
 from headrace.domain.job import AT_REST, Goal, JobSpec, Phase
@@ -36,6 +40,7 @@ from headrace.identity.accounts import Accounts
 from headrace.identity.founding import Founded, Identity, open_identity
 from headrace.identity.keystone import ExternalKeystone
 from headrace.objects import access
+from headrace.objects.access import Keys
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.base import Objects
 from headrace.objects.cache import StageCache, Staged
@@ -44,6 +49,8 @@ from headrace.objects.packages import PackageFiles
 from headrace.objects.s3 import S3Objects
 from headrace.runtimes import logfiles, machine
 from headrace.runtimes.local import Limits, LocalRuntime
+from headrace.runtimes.logfiles import Logged
+from headrace.runtimes.object_server import ObjectServer
 from headrace.runtimes.processes import boot_id
 from headrace.runtimes.s3 import S3Store
 from headrace.runtimes.staging import Fetch
@@ -52,6 +59,7 @@ from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
 from headrace.store.database import Database, Step, no_step
 from headrace.store.jobs import JobStore, StaleJob
+from headrace.store.notices import NoticeStore
 from headrace.store.outsiders import OutsiderStore
 from headrace.store.packages import PackageStore
 from headrace.store.pools import PoolStore
@@ -59,6 +67,7 @@ from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
 from headrace.store.tags import TagStore
 from headrace.store.timeline import JobClock
+from headrace.store.topics import TopicStore
 from headrace.store.variables import VariableStore
 
 log = logging.getLogger(__name__)
@@ -80,17 +89,21 @@ class Server:
     runtime: LocalRuntime
     driver: Driver
     logs: LogShipper
+    courier: Courier
     services: Services
+    object_server: ObjectServer | None
 
     def start(self) -> None:
         """Starts all that works on its own."""
         self.driver.start()
         self.logs.start()
+        self.courier.start()
 
     def stop(self) -> None:
         """Ends it; running jobs are left as they are."""
         self.driver.stop()
         self.logs.stop()
+        self.courier.stop()
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,8 @@ class Seams:
 
     Attributes:
         now_ms: the wall clock.
-        step: is told each point between which a crash may come (``Database``, ``Reconciler``).
+        step: is told each point between which a crash may come (``Database``, ``Reconciler``,
+            ``Courier``).
     """
 
     now_ms: Callable[[], int] = now_ms
@@ -129,9 +143,8 @@ def build(
     """
     os.umask(0o077)
     home = Home(settings.home)
-    with home.held(), contextlib.closing(Database(home.database, seams.step)) as database:
+    with home.held(), contextlib.closing(Database(home.database, seams.step)) as database, ExitStack() as held:
         home.database.chmod(0o600)
-        objects = _object_store(settings, home)
         package_files = PackageFiles(home.folder / "packages")
         packages = PackageStore(database)
         buckets = BucketStore(database)
@@ -140,6 +153,11 @@ def build(
         )
         if identity.founded is not None:
             founded(identity.founded)
+        object_server = _object_server(settings, home, identity)
+        if object_server is not None:
+            held.callback(object_server.close)
+            object_server.start()
+        objects = _object_store(settings, home, object_server)
         owner = _owner(objects, buckets, identity)
         artifacts = ArtifactResolver(objects, package_files, packages.object_key, owner)
         engines = EngineStore(settings.engine_store, settings.engine_java_homes)
@@ -153,6 +171,7 @@ def build(
                 settings.taskmanager_silent_after_seconds,
                 settings.kept_attempts,
                 settings.log_spool_mb << 20,
+                settings.log_wait_seconds,
             ),
         )
         jobs, queues = JobStore(database), QueueStore(database)
@@ -178,8 +197,16 @@ def build(
             step=seams.step,
         )
         driver = Driver(reconciler, settings.sweep_seconds)
-        owed = functools.partial(logfiles.all_owed, home.folder / "deployments")
-        logs = LogShipper(owed, objects.put, jobs, seams.now_ms, settings.log_period_seconds)
+        logs = LogShipper(
+            functools.partial(_owed_logs, home.folder / "deployments"),
+            objects.put,
+            jobs,
+            seams.now_ms,
+            settings.log_period_seconds,
+            Rolling(settings.log_segment_mb << 20, settings.log_roll_minutes * 60_000),
+        )
+        topics, notices = TopicStore(database), NoticeStore(database)
+        post = open_post(settings, home, notices, topics, Clerk(identity.vault.open, seams.now_ms, seams.step))
         services = Services(
             settings=settings,
             jobs=jobs,
@@ -197,6 +224,13 @@ def build(
             pools=PoolStore(database),
             tags=TagStore(database),
             vault=identity.vault,
+            topics=topics,
+            notices=notices,
+            channels=post.courier.channels,
+            certificate_name=post.signer.certificate_name,
+            certificate_pem=post.signer.certificate_pem,
+            topic_exists=post.topic_exists,
+            wake_courier=post.courier.wake,
             accounts=Accounts(identity, settings, now_ms, time.monotonic),
             bucket_owner=owner,
             nudge=driver.nudge,
@@ -207,7 +241,7 @@ def build(
             now_ms=seams.now_ms,
         )
         with contextlib.closing(runtime):
-            yield Server(settings, home, identity, jobs, runtime, driver, logs, services)
+            yield Server(settings, home, identity, jobs, runtime, driver, logs, post.courier, services, object_server)
 
 
 class _Http(uvicorn.Server):
@@ -240,6 +274,7 @@ def serve(
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listener.getsockname()[1]}"
         server.home.server_file.unlink(missing_ok=True)  # of one that was killed
+        server.courier.base_url = settings.public_url or url
         server.start()
         announcer = threading.Thread(target=_announce, args=(http, server, url, ready), daemon=True)
         announcer.start()
@@ -280,6 +315,8 @@ def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], 
                 time.sleep(0.1)
         finally:
             server.stop()
+        if server.object_server is not None:
+            server.object_server.end()
 
 
 def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # noqa: FBT001
@@ -303,14 +340,30 @@ def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # 
             return True
 
 
+def _owed_logs(deployments: Path) -> Iterator[Logged]:
+    logfiles.bound_unkept(deployments)
+    return logfiles.all_owed(deployments)
+
+
 def _external(settings: Settings, database: Database) -> ExternalKeystone | None:
     if not settings.keystone_url:
         return None
     return ExternalKeystone(settings, OutsiderStore(database), now_ms, time.monotonic)
 
 
-def _object_store(settings: Settings, home: Home) -> Objects:
+def _object_server(settings: Settings, home: Home, identity: Identity) -> ObjectServer | None:
+    """The embedded S3 server. As in the cloud, the user's keys for Headrace open the buckets too."""
+    if settings.object_store != "embedded":
+        return None
+    published = identity.published()
+    others = [] if published is None else [Keys(published.access_key, published.secret_key)]
+    return ObjectServer(home.folder, settings.embedded_s3_port, others)
+
+
+def _object_store(settings: Settings, home: Home, server: ObjectServer | None) -> Objects:
     """Where the buckets are; nothing is connected to yet."""
+    if server is not None:
+        return S3Objects(server.access)
     if settings.object_store == "s3":
         return S3Objects(access.of_settings(settings))
     return FolderObjects(home.folder / "objects")
@@ -438,5 +491,7 @@ def _announce(http: uvicorn.Server, server: Server, url: str, ready: Callable[[s
     keys = server.identity.published()
     if keys is not None:
         told |= {"access_key": keys.access_key, "secret_key": keys.secret_key}
+    if server.object_server is not None:
+        told["s3_endpoint"] = server.object_server.endpoint
     write_private(server.home.server_file, told)
     ready(url)

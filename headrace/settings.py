@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -26,7 +27,7 @@ def _data_home() -> Path:
 class Settings(BaseSettings):
     """Everything an operator can set. Sizes in MB are 1024 * 1024 bytes; times are in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Annotated[Path, Field(description="Folder with all state of one server; created with mode 0700.")] = Field(
         default_factory=lambda: _data_home() / "home"
@@ -98,6 +99,18 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="So much of each log stays on this machine, the newest; what is older goes."),
     ] = 128
+    log_segment_mb: Annotated[
+        int,
+        Field(ge=1, le=128, description="A log's object in the bucket is at most so large; then the next one begins."),
+    ] = 4
+    log_roll_minutes: Annotated[
+        int,
+        Field(ge=1, le=1440, description="A log's next object in the bucket begins after so long, and with each day."),
+    ] = 60
+    log_wait_seconds: Annotated[
+        float,
+        Field(ge=0, description="So long the logs of a deleted job wait for a bucket that cannot be written to."),
+    ] = 3600.0
 
     object_store: Annotated[
         Literal["folder", "s3", "embedded"],
@@ -173,8 +186,9 @@ class Settings(BaseSettings):
     public_url: Annotated[
         str | None,
         Field(
-            description="URL under which clients reach this server, for the catalog; default: as each request came. "
-            "Needed behind a TLS proxy on this machine, whose X-Forwarded-For is then believed."
+            description="URL under which clients reach this server, for the catalog (default: as each request came) "
+            "and the links in notices (default: the address listened on). Needed behind a TLS proxy on this machine, "
+            "whose X-Forwarded-For is then believed."
         ),
     ] = None
     quotas: Annotated[
@@ -213,6 +227,63 @@ class Settings(BaseSettings):
     keystone_cache_seconds: Annotated[
         float, Field(ge=0, le=60, description="How long an answer of the external Keystone is taken for granted.")
     ] = 30.0
+
+    notice_allowed_networks: Annotated[
+        list[str],
+        Field(
+            description='Networks that HTTP subscriptions may reach although they are not public, e.g. ["10.1.0.0/16"].'
+        ),
+    ] = []
+    notice_timeout_seconds: Annotated[
+        float, Field(gt=0, le=120, description="How long a receiver of notices may take for one.")
+    ] = 10.0
+    notice_ca_file: Annotated[
+        Path | None, Field(description="Certificates to trust for HTTPS receivers, besides the system's.")
+    ] = None
+    notice_retry_seconds: Annotated[
+        float,
+        Field(gt=0, description="A notice that was not delivered is tried again so soon, then after twice as long …"),
+    ] = 5.0
+    notice_give_up_hours: Annotated[
+        float, Field(gt=0, description="… up to an hour apart, until so long after it was published; then it is dead.")
+    ] = 24.0
+    notice_kept_days: Annotated[
+        float, Field(gt=0, description="How long what was delivered, or is dead, stays listed.")
+    ] = 30.0
+    smn_auto_confirm: Annotated[
+        bool,
+        Field(
+            description="Subscriptions need no confirmation by their receivers: for where nobody subscribes others "
+            "against their will."
+        ),
+    ] = False
+    smtp_host: Annotated[
+        str | None, Field(description="Mail server for notices by e-mail; default: none are sent.")
+    ] = None
+    smtp_port: Annotated[int, Field(ge=1, le=65535, description="Port of the mail server.")] = 587
+    smtp_security: Annotated[
+        Literal["none", "starttls", "tls"],
+        Field(description="none, starttls, or tls (from the first byte). Mails are not sent with less than is set."),
+    ] = "starttls"
+    smtp_user: Annotated[str | None, Field(description="User name at the mail server; default: no sign-in.")] = None
+    smtp_password: Annotated[SecretStr | None, Field(description="Password of `smtp_user`.")] = None
+    smtp_from: Annotated[str | None, Field(description="Sender of the mails, e.g. headrace@example.com.")] = None
+    smtp_ca_file: Annotated[
+        Path | None, Field(description="Certificates to trust for the mail server, besides the system's.")
+    ] = None
+    smn_endpoint: Annotated[
+        str | None,
+        Field(
+            description="URL of an external SMN, e.g. https://smn.eu-de.otc.t-systems.com: notices of jobs are "
+            "published there, and `smn_topic` names its topics."
+        ),
+    ] = None
+    smn_project_id: Annotated[str | None, Field(description="Project of the topics at the external SMN.")] = None
+    smn_access_key: Annotated[str | None, Field(description="Access key (AK) for the external SMN.")] = None
+    smn_secret_key: Annotated[SecretStr | None, Field(description="Secret key (SK) of `smn_access_key`.")] = None
+    smn_ca_file: Annotated[
+        Path | None, Field(description="Certificates to trust for the external SMN; default: the system's.")
+    ] = None
 
     @field_validator("engine_store")
     @classmethod
@@ -273,6 +344,41 @@ class Settings(BaseSettings):
             message = "must be 1 to 64 letters, digits, - and _"
             raise ValueError(message)
         return text
+
+    @field_validator("notice_allowed_networks")
+    @classmethod
+    def _are_networks(cls, networks: list[str]) -> list[str]:
+        for network in networks:
+            ip_network(network)  # its ValueError says what is wrong
+        return networks
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        """What belongs together is given together, and a password never goes in clear."""
+        if self.smtp_host and not re.fullmatch(r"[!-~]+@[A-Za-z0-9.-]+", self.smtp_from or ""):
+            message = "smtp_host needs smtp_from, an address such as headrace@example.com"
+            raise ValueError(message)
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            message = "smtp_user and smtp_password need each other"
+            raise ValueError(message)
+        if self.smtp_user and self.smtp_security == "none":
+            message = "smtp_security none would send smtp_password in clear; use starttls or tls"
+            raise ValueError(message)
+        if self.smn_endpoint:
+            if not re.fullmatch(r"https?://[!-~]+", self.smn_endpoint):
+                message = "smn_endpoint must be a URL such as https://smn.eu-de.otc.t-systems.com"
+                raise ValueError(message)
+            if not (self.smn_project_id and self.smn_access_key and self.smn_secret_key):
+                message = "smn_endpoint needs smn_project_id, smn_access_key and smn_secret_key"
+                raise ValueError(message)
+        return self
+
+    @classmethod
+    def tellable(cls) -> frozenset[str]:
+        """Names of the settings whose values may be shown."""
+        return frozenset(
+            name for name, field in cls.model_fields.items() if SecretStr not in get_args(field.annotation)
+        )
 
     @classmethod
     def settings_customise_sources(

@@ -86,9 +86,14 @@ class Access:
             project_id=self.project_id,
             user_name=self.caller.user_name,
             trace_name=self.declared.trace,
-            request_id=str(self._request.scope.get(REQUEST_ID, "")),
+            request_id=self.request_id,
             source_ip=client.host if client else "",
         )
+
+    @property
+    def request_id(self) -> str:
+        """Of this request, as X-Request-Id tells it."""
+        return str(self._request.scope.get(REQUEST_ID, ""))
 
     def may(self, right: Right, thing: Thing) -> bool:
         """Whether the caller holds this right, besides the declared one."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+import re
+from functools import cache, partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -25,23 +26,28 @@ from headrace.api import (
     keystone_projects,
     keystone_users,
     logs,
+    notices,
     objects,
     openapi,
     packages,
     pools,
     privileges,
+    publishing,
     queue_settings,
     queues,
     quotas,
     savepoints,
+    smn_links,
+    subscriptions,
     tags,
+    topics,
     transfers,
     unsupported,
     variables,
 )
 from headrace.api.access import declared
 from headrace.api.auth import Gate
-from headrace.api.edge import Edge
+from headrace.api.edge import REQUEST_ID, Edge
 from headrace.api.errors import answer
 from headrace.api.services import Services
 from headrace.api.sound import Sound
@@ -68,6 +74,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     quotas.router,
     pools.router,
     audit.router,
+    topics.router,
+    subscriptions.router,
+    publishing.router,
+    smn_links.router,
+    notices.router,
     unsupported.router,
     keystone.router,
     keystone_projects.router,
@@ -89,7 +100,7 @@ def create_app(services: Services) -> FastAPI:
                 settings=services.settings,
                 directory=services.directory,
                 now_ms=services.now_ms,
-                public=public_routes(),
+                is_public=is_public,
             ),
             Middleware(Sound),
         ],
@@ -113,21 +124,25 @@ def describe(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def public_routes() -> frozenset[tuple[str, str]]:
-    """(method, path) of the routes that declare that they need no credentials; none has a parameter in its path."""
-    return frozenset(
-        (method, route.path)
+def is_public(method: str, path: str) -> bool:
+    """Whether the route of this path declares that it needs no credentials."""
+    return any(method in methods and pattern.match(path) for methods, pattern in _public_routes())
+
+
+@cache
+def _public_routes() -> list[tuple[frozenset[str], re.Pattern[str]]]:
+    return [
+        (frozenset(route.methods or ()), route.path_regex)
         for router in ROUTERS
         for route in router.routes
         if isinstance(route, APIRoute) and declared(route).right is Standing.PUBLIC
-        for method in route.methods or ()
-    )
+    ]
 
 
 async def _handle(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
         error.headers = {"Allow": ", ".join(_methods(request))}  # Starlette names those of one route only
-    return answer(error, request.scope["path"])
+    return answer(error, request.scope["path"], str(request.scope.get(REQUEST_ID, "")))
 
 
 def _methods(request: Request) -> list[str]:

@@ -12,7 +12,7 @@ import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace.api import signing
+from headrace import signing
 from headrace.api.access import PRINCIPAL
 from headrace.api.services import Directory
 from headrace.api.sound import BODY
@@ -35,13 +35,13 @@ class Gate:
         settings: Settings,
         directory: Directory,
         now_ms: Callable[[], int],
-        public: frozenset[tuple[str, str]],
+        is_public: Callable[[str, str], bool],
     ) -> None:
-        """``public``: (method, path) of the routes that need no credentials."""
+        """``is_public``: whether (method, path) needs no credentials."""
         self.app = app
         self._directory = directory
         self._now_ms = now_ms
-        self._public = public
+        self._is_public = is_public
         self._skew = settings.signature_skew_seconds
         self._max_body = settings.max_body_kb * 1024
         self._max_object = settings.max_object_mb * 1024 * 1024
@@ -59,7 +59,7 @@ class Gate:
         _check_length(headers, self._max_object if upload else self._max_body)
         body = None if upload else await self._read(receive)
         scope[BODY] = body
-        if (scope["method"], scope["path"]) not in self._public:
+        if not self._is_public(scope["method"], scope["path"]):
             scope[PRINCIPAL] = await run_in_threadpool(self._authenticate, scope, headers, body)
         await self.app(scope, self._hurried(receive) if body is None else _replay(body, receive), send)
 

@@ -17,7 +17,15 @@ from headrace.api.job_answers import BatchAnswer, BatchRefused
 from headrace.api.language import told
 from headrace.api.services import Parts, Services
 from headrace.api.wire import JobIds, RunJobs, StopJobs, status_of
-from headrace.domain.errors import BadField, HeadraceError, NoQueueSelected, NoSavepoint, Unavailable, WrongState
+from headrace.domain.errors import (
+    BadField,
+    HeadraceError,
+    NoQueueSelected,
+    NoSavepoint,
+    TopicUnknown,
+    Unavailable,
+    WrongState,
+)
 from headrace.domain.job import AT_REST, Desired, Goal, Job, Phase
 from headrace.domain.queue import Claim, check_fits
 from headrace.domain.rights import JobRight, QueueRight, queue_thing
@@ -94,6 +102,8 @@ def _to_run(access: Access, parts: Services, job: Job, resume_savepoint: bool) -
     shape = check_job(parts, job.project_id, spec, running=True)
     queue = general_queue(parts, job.project_id, spec.queue_name)
     access.demand(QueueRight.SUBMIT_JOB, queue_thing(queue.name, queue.owner))
+    if spec.smn_topic and not parts.topic_exists(job.project_id, spec.smn_topic):
+        raise TopicUnknown.of(spec.smn_topic)
     claim = Claim(job.id, queue.name, shape.cu_milli, shape.memory_mb)
     check_fits(claim, queue.cu_milli, parts.memory_capacity_mb())
     if resume_savepoint and not job.record.savepoint_path:

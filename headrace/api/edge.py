@@ -20,8 +20,8 @@ REQUEST_ID = "headrace.request_id"
 class Edge:
     """Pure ASGI middleware. The one place besides the driver's loop that catches whatever comes."""
 
-    def __init__(self, app: ASGIApp, answer: Callable[[Exception, str], Response]) -> None:
-        """``answer`` is the table of errors: (exception, path) -> response."""
+    def __init__(self, app: ASGIApp, answer: Callable[[Exception, str, str], Response]) -> None:
+        """``answer`` is the table of errors: (exception, path, request id) -> response."""
         self.app = app
         self._answer = answer
 
@@ -52,7 +52,7 @@ class Edge:
         try:
             await self.app(scope, receive, send_with_id)
         except Exception as error:
-            response = self._answer(error, scope["path"])
+            response = self._answer(error, scope["path"], request_id)
             if response.status_code >= 500:
                 log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             if started:

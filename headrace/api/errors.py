@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from headrace.api import smn_errors
 from headrace.api.language import CHINESE, KINDS
 from headrace.domain import errors
 from headrace.domain.errors import BadField, BodyTooSlow, HeadraceError, MalformedBody, RouteNotFound, TooManyAttempts
@@ -36,8 +37,13 @@ TABLE: Mapping[type[HeadraceError], tuple[int, str]] = {
     errors.PoolInUse: (400, "DLI.0007"),
     errors.TaskNotFound: (400, "DLI.0002"),
     errors.QuotaExceeded: (400, "DLI.1028"),
+    errors.TooManySubscriptions: (400, "DLI.1028"),
     errors.VariableTaken: (400, "DLI.0999"),  # not 0006: the page of this call names this one
     errors.VariableNotFound: (400, "DLI.12004"),
+    errors.TopicUnknown: (400, "DLI.0002"),
+    errors.TopicNotFound: (404, "DLI.0002"),
+    errors.SubscriptionNotFound: (404, "DLI.0002"),
+    errors.NoticeNotFound: (404, "DLI.0002"),
     errors.BadBundle: (400, "DLI.0001"),
     errors.PackageNotFound: (400, "DLI.12002"),
     errors.PackageAbsent: (404, "DLI.12002"),
@@ -87,9 +93,13 @@ IDENTITY = re.compile(
 """Paths of the Identity API, whose clients read Keystone's shape of an error; DLI's is there as well."""
 
 
-def answer(error: Exception, path: str = "") -> Response:
-    """The response that tells of an error, whatever it is; ``path``: of the request."""
+def answer(error: Exception, path: str = "", request_id: str = "") -> Response:
+    """The response that tells of an error, whatever it is; ``path``, ``request_id``: of the request."""
     status, told, headers = _told(error)
+    if smn_errors.PATHS.fullmatch(path):
+        found = bad_field(error.errors()) if isinstance(error, RequestValidationError) else error
+        status, code = smn_errors.code_of(found, status)
+        return JSONResponse({"request_id": request_id, "code": code, "message": told["error_msg"]}, status, headers)
     body: dict[str, Any] = dict(told)
     if IDENTITY.fullmatch(path):
         body["error"] = {"code": status, "message": told["error_msg"], "title": HTTPStatus(status).phrase}

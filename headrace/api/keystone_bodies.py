@@ -16,6 +16,7 @@ SERVICES = (
     ("keystone", "identity", "/v3"),
     ("dli", "dli", "/v1.0/{project_id}"),
     ("dliv2", "dliv2", "/v2.0/{project_id}"),
+    ("smn", "smn", "/v2/{project_id}"),
 )
 """(name, type, path) of what the catalog lists."""
 

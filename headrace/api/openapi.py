@@ -36,6 +36,11 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
     "variables": ("Variables", "Values for {{name}} in arguments and options"),
     "quotas": ("Quotas", "How much of everything a project may have"),
     "privileges": ("Privileges", "Who may do what"),
+    "topics": ("Notices", "Topics, subscriptions and messages: a part of SMN's API v2; and what became of messages"),
+    "subscriptions": ("Notices", ""),
+    "publishing": ("Notices", ""),
+    "smn_links": ("Notices", ""),
+    "notices": ("Notices", ""),
     "audit": ("Audit", "Who did what. Ours only"),
     "objects": ("Objects", "Buckets and objects, in place of the object storage beside DLI. Ours only"),
     "keystone": ("Identity", "Tokens and the catalog: a part of Keystone v3"),
@@ -86,6 +91,10 @@ PATH_PARAMETERS: Mapping[str, dict[str, Any]] = {
         "schema": {"type": "string", "minLength": 1, "maxLength": 128},
     },
     "template_id": {"description": "A template, of which there are none", "schema": {"type": "integer"}},
+    "notice_id": {
+        "description": "The notice: one message on its way to one subscription",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
+    },
     "plan_id": {"description": "A plan, of which there are none", "schema": {"type": "integer"}},
     **{
         name: {"description": text, "schema": {"type": "string", "minLength": 1, "maxLength": 128}}
@@ -115,7 +124,8 @@ THIS = {"type": "object", "required": ["openapi", "paths"], "description": "This
 _HEADERS = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
 DESCRIPTION = """Apache Flink JAR jobs behind the HTTP API of Huawei Cloud's Data Lake Insight.
 
-Every error has the body `{"error_code", "error_msg"}` (Identity: Keystone's own), and every answer has `X-Request-Id`.
+Every error has the body `{"error_code", "error_msg"}` (Identity: Keystone's own; topics: SMN's own),
+and every answer has `X-Request-Id`.
 A field that is not known is refused; `null` is the same as absence. docs/compatibility.md tells route by route what is
 as in DLI and what is not."""
 

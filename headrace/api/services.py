@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -13,6 +13,7 @@ from headrace.domain.job import JobSpec
 from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
 from headrace.identity.accounts import Accounts
+from headrace.notify.base import Channel
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.base import Objects
 from headrace.objects.packages import PackageFiles
@@ -22,11 +23,13 @@ from headrace.settings import Settings
 from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
 from headrace.store.jobs import JobStore
+from headrace.store.notices import NoticeStore
 from headrace.store.packages import PackageStore
 from headrace.store.pools import PoolStore
 from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
 from headrace.store.tags import TagStore
+from headrace.store.topics import TopicStore
 from headrace.store.variables import VariableStore
 
 
@@ -79,6 +82,10 @@ class Services:
     Attributes:
         runtime: asked for execution graphs and records only.
         bucket_owner: bucket -> id of the project whose it is, None if it is nobody's.
+        channels: protocol of a subscription -> how to deliver by it.
+        certificate_name, certificate_pem: of the signature of HTTP messages.
+        topic_exists: whether the topic of this project and name can be told something; raises Unavailable.
+        wake_courier: something may be to be delivered.
         nudge: the job has a new request; look at it soon.
         resolve_engine: ``flink_version`` ("" = the default) -> the exact version; raises EngineUnknown.
         check_jar: raises BadJar.
@@ -103,6 +110,13 @@ class Services:
     pools: PoolStore
     tags: TagStore
     vault: Vault
+    topics: TopicStore
+    notices: NoticeStore
+    channels: Mapping[str, Channel]
+    certificate_name: str
+    certificate_pem: str
+    topic_exists: Callable[[str, str], bool]
+    wake_courier: Callable[[], None]
     accounts: Accounts
     bucket_owner: Callable[[str], str | None]
     nudge: Callable[[int], None]

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
 
-from headrace.cli import audit, demo, doctor, engines, faults, jobs, objects, serve, users
+from headrace.cli import audit, demo, doctor, engines, faults, jobs, objects, serve, topics, users
 from headrace.cli.client import ApiError
 from headrace.domain.errors import HeadraceError
+from headrace.settings import Settings
 
 app = typer.Typer(
     help="Apache Flink JAR jobs behind the Data Lake Insight (DLI) HTTP API, self-hosted.",
@@ -29,6 +30,8 @@ app.command("audit")(audit.audit)
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, events, explain, run, stop, delete, savepoint.")
 app.add_typer(engines.app, name="engines", help="Installed Flink versions: list, install, verify, remove.")
 app.add_typer(objects.app, name="objects", help="Objects in the server's buckets: put, get, ls.")
+app.add_typer(topics.topics, name="topics", help="Whom notices of jobs go to: create, ls, rm, subscribe, publish …")
+app.add_typer(topics.notices, name="notices", help="What became of notices: list, retry.")
 app.add_typer(users.users, name="users", help="Users of the server: add, list, password, enable, disable, delete.")
 app.add_typer(users.keys, name="keys", help="Access keys: add, list, remove.")
 app.add_typer(users.projects, name="projects", help="Projects and their members: add, list, members.")
@@ -51,10 +54,8 @@ def main() -> None:
         console = Console(stderr=True)
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"])
-            # A name that is unknown may be that of a secret, misspelt; and without a name all settings are the input.
-            secret = not name or "key" in name or problem["type"] == "extra_forbidden"
-            given = "" if secret else f" (given: {problem['input']!r})"
-            console.print(
-                f"error: setting {name}: {problem['msg']}{given}".replace("setting :", "settings:"), markup=False
-            )
+            # Of several settings together, or of one with a slip in its name, the input may hold a secret.
+            given = f" (given: {problem['input']!r})" if name in Settings.tellable() else ""
+            what = f"setting {name}" if name else "settings"
+            console.print(f"error: {what}: {problem['msg']}{given}", markup=False)
         sys.exit(1)

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 
-from headrace.api import signing
+from headrace import signing
 from headrace.home import Home
 
 CHUNK = 256 * 1024
@@ -163,8 +163,8 @@ class ApiClient:
         except ValueError:
             answer = {}
         told = answer if isinstance(answer, list) and answer else [answer]
-        messages = dict.fromkeys(one.get("error_msg", f"HTTP {status}") for one in told)
-        raise ApiError(status, told[0].get("error_code", ""), " ".join(messages))
+        messages = dict.fromkeys(one.get("error_msg") or one.get("message") or f"HTTP {status}" for one in told)
+        raise ApiError(status, told[0].get("error_code") or told[0].get("code") or "", " ".join(messages))
 
 
 def _server_file(home: Path) -> dict[str, str]:

@@ -115,7 +115,7 @@ class _Demo:
         self._word_count()
 
     def _lay_out(self) -> None:
-        self.console.rule("A bucket, packages and a queue")
+        self.console.rule("A bucket, packages, a queue and a topic")
         self.client.create_bucket(BUCKET)
         jars, data = EXAMPLES / "jars", EXAMPLES / "data"
         sources = [*(jars / "flink-1").glob("*.jar"), *jars.glob("*.jar"), *data.iterdir()]
@@ -126,7 +126,10 @@ class _Demo:
         self._package("myGroup", "file", "test.csv", "test1.csv")
         queue = {"queue_name": "testQueue", "queue_type": "general", "cu_count": 16}
         self.client.call("POST", "/v1.0/{p}/queues", queue)
-        self.console.print(f"{len(sources)} objects in obs://{BUCKET}, 5 packages, queue testQueue with 16 CUs")
+        self.client.call("POST", "/v2/{p}/notifications/topics", {"name": FOUNDING_EXAMPLE["smn_topic"]})
+        self.console.print(
+            f"{len(sources)} objects in obs://{BUCKET}, 5 packages, queue testQueue with 16 CUs, a topic"
+        )
 
     def _package(self, group: str, kind: str, *names: str) -> None:
         body = {"paths": [f"obs://{BUCKET}/demo/{name}" for name in names], "kind": kind}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from headrace.cli.client import ApiClient, ApiError
+from headrace.cli.tables import print_table
 from headrace.identity.generated import new_password
 from headrace.settings import load_settings
 
@@ -51,7 +51,7 @@ def add_user(
 @users.command("list")
 def list_users(*, home: HomeOption = None) -> None:
     """List users."""
-    _table(
+    print_table(
         ("name", "id", "state", "administrator", "description"),
         (
             (
@@ -127,7 +127,7 @@ def list_keys(
     client = _client(home)
     found = client.call("GET", KEYS, query={"user_id": _whose(client, user)})["credentials"]
     rows = ((key["access"], key["status"], key["create_time"][:19], key["description"]) for key in found)
-    _table(("access key", "state", "made (UTC)", "description"), rows)
+    print_table(("access key", "state", "made (UTC)", "description"), rows)
 
 
 @keys.command("remove")
@@ -156,7 +156,7 @@ def list_projects(*, home: HomeOption = None) -> None:
         (project["name"], project["id"], "enabled" if project["enabled"] else "disabled", project["description"])
         for project in found
     )
-    _table(("name", "id", "state", "description"), rows)
+    print_table(("name", "id", "state", "description"), rows)
 
 
 @members.command("add")
@@ -180,7 +180,7 @@ def list_members(project: ProjectName, *, home: HomeOption = None) -> None:
     client = _client(home)
     query = {"scope.project.id": _project_id(client, project)}
     found = client.call("GET", "/v3/role_assignments", query=query)["role_assignments"]
-    _table(("user", "role"), ((held["user"]["name"], held["role"]["name"]) for held in found))
+    print_table(("user", "role"), ((held["user"]["name"], held["role"]["name"]) for held in found))
 
 
 @members.command("remove")
@@ -240,11 +240,3 @@ def _password(*, generate: bool) -> str:
 
 def _tell_password(name: str, password: str, *, generate: bool) -> None:
     typer.echo(f"password of {name}: {password}" if generate else f"the password of {name} is set")
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    """Whole, however narrow the terminal is: ids and keys are to be copied."""
-    lines = [head, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

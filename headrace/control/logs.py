@@ -14,7 +14,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from headrace.control.shipping import Mark, ship
+from headrace.control.shipping import Mark, Rolling, ship
 from headrace.domain.errors import HeadraceError, JobNotFound
 from headrace.domain.job import AT_REST, attempt_of, deployment_name, job_of
 from headrace.runtimes import files
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 SUBMISSION = "submission.log"
 PLACE = "jobs/logs"
+DEFAULTS = Rolling()
 
 
 class LogShipper:
@@ -38,6 +39,7 @@ class LogShipper:
         jobs: JobStore,
         now_ms: Callable[[], int],
         period_s: float,
+        rolling: Rolling = DEFAULTS,
     ) -> None:
         """Takes what it works with.
 
@@ -50,6 +52,7 @@ class LogShipper:
         self._jobs = jobs
         self._now_ms = now_ms
         self._period_s = period_s
+        self._rolling = rolling
         self._hindered: dict[str, str] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
@@ -107,7 +110,7 @@ class LogShipper:
                 self._note(one, f"{at.lost} bytes of {name} were gone before they could be written to {one.bucket}.")
 
         while True:
-            after = ship(file, mark, self._today(), put)
+            after = ship(file, mark, self._now_ms(), put, self._rolling)
             if after == mark:
                 return
             mark = after
@@ -134,9 +137,6 @@ class LogShipper:
 
     def _store(self, one: Logged, key: str, content: bytes) -> None:
         self._put(one.bucket, f"{PLACE}/{job_of(one.name)}/{key}", content)
-
-    def _today(self) -> str:
-        return datetime.fromtimestamp(self._now_ms() / 1000, UTC).strftime("%Y-%m-%d")
 
     def _tell(self, one: Logged, hindrance: str) -> None:
         if self._hindered.get(one.name) != hindrance:

@@ -1,5 +1,5 @@
 """Takes one log to a bucket while it grows. An object cannot be added to, so a log becomes segments: the newest one is
-written anew with each addition until it is full, or until the day is over.
+written anew with each addition until it is full, old enough, or of yesterday.
 
 That a segment is about to be written is noted before, and how far it is after that. So after a crash it is written
 once more, with the same bytes or more of them: there is neither a gap nor a repeat. Bytes that were gone before they
@@ -10,12 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from headrace.runtimes.logfiles import LogFile
 
-SEGMENT_BYTES = 8 << 20
 GONE = "[Headrace: {lost} bytes of the log are missing here: they were gone before they could be written here]\n"
 _PEEK = 64 << 10
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """When a segment is over and the next one begins.
+
+    Attributes:
+        segment_bytes: it has so many bytes, or less by its last line.
+        segment_ms: it was begun so long ago, in milliseconds.
+    """
+
+    segment_bytes: int = 4 << 20
+    segment_ms: int = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,7 @@ class Mark:
         end: offset behind the last byte that is in the bucket.
         lost: bytes that are missing before ``begin``.
         writing: the segment may be in the bucket with more than is noted.
+        begun_ms: when the present segment was begun, epoch milliseconds.
     """
 
     day: str = ""
@@ -37,13 +51,14 @@ class Mark:
     end: int = 0
     lost: int = 0
     writing: bool = False
+    begun_ms: int = 0
 
 
-def ship(file: LogFile, mark: Mark, day: str, put: Callable[[Mark, bytes], None]) -> Mark:
+def ship(file: LogFile, mark: Mark, now_ms: int, put: Callable[[Mark, bytes], None], rolling: Rolling) -> Mark:
     """Takes at most one segment; the mark as it is then. Nothing is left when it does not change.
 
     Args:
-        day: today, yyyy-mm-dd.
+        now_ms: the wall clock, epoch milliseconds.
         put: stores a segment; called at most once.
 
     Raises:
@@ -51,26 +66,31 @@ def ship(file: LogFile, mark: Mark, day: str, put: Callable[[Mark, bytes], None]
     """
     size, gone = file.size, file.gone
     if not mark.writing:
-        return _opened(file, mark, day) if size > mark.end else mark
+        return _opened(file, mark, now_ms, rolling) if size > mark.end else mark
     if gone > mark.begin:
         return _behind(file, mark, gone)
-    content = file.read(mark.begin, min(size, mark.begin + SEGMENT_BYTES))
+    content = file.read(mark.begin, min(size, mark.begin + rolling.segment_bytes))
     if file.gone > mark.begin:
         return _behind(file, mark, file.gone)  # they went while we read
-    full = len(content) == SEGMENT_BYTES
+    full = len(content) == rolling.segment_bytes
     content = content[: content.rfind(b"\n") + 1] or content if full else content
     put(mark, (GONE.format(lost=mark.lost).encode() if mark.lost else b"") + content)
     end = mark.begin + len(content)
     return Mark(mark.day, mark.number + 1, end, end) if full else replace(mark, end=end, writing=False)
 
 
-def _opened(file: LogFile, mark: Mark, day: str) -> Mark:
+def _opened(file: LogFile, mark: Mark, now_ms: int, rolling: Rolling) -> Mark:
     """The segment that is to be written next."""
+    day = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%d")
+    day = max(day, mark.day)  # a clock that was set back must not lead to objects that are there already
     if mark.day and day != mark.day:
         mark = Mark(day, 0, mark.end, mark.end, 0 if mark.end > mark.begin else mark.lost)
+    elif mark.end > mark.begin and not mark.begun_ms <= now_ms < mark.begun_ms + rolling.segment_ms:
+        mark = Mark(day, mark.number + 1, mark.end, mark.end)
     if file.gone > mark.begin:
         mark = _behind(file, mark, file.gone)
-    return replace(mark, day=mark.day or day, writing=True)
+    begun_ms = mark.begun_ms if mark.end > mark.begin else now_ms
+    return replace(mark, day=mark.day or day, writing=True, begun_ms=begun_ms)
 
 
 def _behind(file: LogFile, mark: Mark, gone: int) -> Mark:

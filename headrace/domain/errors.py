@@ -20,8 +20,13 @@
     │   ├── PoolInUse              the pool has queues, or its jobs hold more CUs than it shall have
     │   ├── TaskNotFound           no connection test of this number
     │   ├── QuotaExceeded          the project may not have so many
+    │   │   └── TooManySubscriptions   the same, of a topic
     │   ├── VariableTaken          another global variable of the project has this name
     │   ├── VariableNotFound
+    │   ├── TopicUnknown           a job names a topic that the project does not have
+    │   ├── TopicNotFound          no such topic, asked for by itself
+    │   ├── SubscriptionNotFound   no such subscription, or its link is no longer good
+    │   ├── NoticeNotFound         no such delivery of a notice
     │   ├── BadBundle              a file of exported jobs is not one, or is too large
     │   ├── PackageNotFound
     │   │   └── PackageAbsent      the same, of a package that was asked for by itself
@@ -174,6 +179,44 @@ class TaskNotFound(Refused):
 
 class QuotaExceeded(Refused):
     """The project may not have so many: the setting ``quotas``."""
+
+
+class TooManySubscriptions(QuotaExceeded):
+    """The topic may not have so many."""
+
+
+class TopicUnknown(Refused):
+    """A job names a topic that its project does not have."""
+
+    @classmethod
+    def of(cls, name: str) -> TopicUnknown:
+        """The topic of this name is missing."""
+        return cls(
+            f"smn_topic={name!r}: the topic does not exist, so nobody would be told of a failure. Create it "
+            f"(headrace topics create {name}), or clear smn_topic by an update of the job."
+        )
+
+
+class TopicNotFound(Refused):
+    """No such topic in this project."""
+
+    @classmethod
+    def of(cls, urn: str) -> TopicNotFound:
+        """The topic is missing."""
+        return cls(f"Topic not found: {urn[:400]}. Create it first, or correct its URN.")
+
+
+class SubscriptionNotFound(Refused):
+    """No such subscription, or the link to it is no longer good."""
+
+
+class NoticeNotFound(Refused):
+    """No such delivery of a notice in this project."""
+
+    @classmethod
+    def of(cls, number: int) -> NoticeNotFound:
+        """The delivery is missing."""
+        return cls(f"There is no notice {number} that is waiting or dead. headrace notices lists all.")
 
 
 class PackageNotFound(Refused):

@@ -108,14 +108,15 @@ class Buckets:
 
     def _hindered(self, error: Exception, bucket: str) -> HeadraceError:
         """The error's own text would show the signed URL."""
-        words = {
-            urllib3.exceptions.SSLError: "invalid certificate",
-            urllib3.exceptions.TimeoutError: "kind: Timeout",
-            urllib3.exceptions.NameResolutionError: "dns error",
-        }
-        told = next(
-            (text for kind, text in words.items() if isinstance(error, kind)), 'kind: Connect, message: "no connection"'
-        )
+        match error:
+            case urllib3.exceptions.SSLError():
+                told = "invalid certificate"
+            case urllib3.exceptions.NameResolutionError():
+                told = "dns error"
+            case urllib3.exceptions.TimeoutError() if not isinstance(error, urllib3.exceptions.NewConnectionError):
+                told = "kind: Timeout"
+            case _:
+                told = "kind: Connect"
         return meaning(self._access.endpoint, bucket, "", told)
 
 

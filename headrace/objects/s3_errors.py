@@ -28,6 +28,7 @@ from headrace.objects.paths import ObjectRef
 
 _CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
 _STATUS = re.compile(r"status code: (\d{3})|status: (\d{3}),")
+_URL = re.compile(r"https?://\S+")
 _WRONG_KEYS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed", "InvalidToken"})
 _SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired", "AccessDeniedRequestExpired"})
 _FULL = frozenset(
@@ -63,8 +64,13 @@ def told(endpoint: str, bucket: str, key: str = "") -> Iterator[None]:
 
 def code_in(text: str) -> str:
     """The endpoint's code of an error, "" = it gave none (a HEAD has no body)."""
-    found = _CODE.search(text)
+    found = _CODE.search(_answer(text))
     return (found[1] or found[2]) if found else ""
+
+
+def _answer(text: str) -> str:
+    """What the endpoint said, without the name of the object before it."""
+    return text.partition("status code: ")[2] or text
 
 
 def meaning(endpoint: str, bucket: str, key: str, text: str) -> HeadraceError:
@@ -102,7 +108,7 @@ def meaning(endpoint: str, bucket: str, key: str, text: str) -> HeadraceError:
 
 
 def _busy(where: str, named: str, code: str, number: int, text: str) -> HeadraceError:
-    lowered = text.lower()
+    lowered = _answer(text).lower()
     if "no space left" in lowered or "no free volumes" in lowered or "no writable volumes" in lowered:
         return StoreFull(
             f"{where} has no room for {named} ({code or number}). Delete objects, or give it a larger disk."
@@ -111,12 +117,12 @@ def _busy(where: str, named: str, code: str, number: int, text: str) -> Headrace
 
 
 def _unreachable(where: str, named: str, text: str) -> HeadraceError:
-    """No answer at all."""
-    lowered = text.lower()
+    """No answer at all. What names the object is left out of what is searched: it may hold any word."""
+    lowered = _URL.sub("", text.rpartition("inner: ")[2]).lower()
     if "certificate" in lowered or "invaliddata" in lowered or "tls" in lowered or "invalidcontenttype" in lowered:
         return StoreRefused(
-            f"No secure connection with the object storage: {where} has no certificate that is trusted for its name, "
-            "or speaks no TLS. Name its CA in s3_ca_file, or correct s3_endpoint."
+            f"{where} has no certificate that is trusted for its name, or speaks no TLS. Name its CA in s3_ca_file, or "
+            "correct s3_endpoint."
         )
     if "kind: timeout" in lowered or "timedout" in lowered or "timed out" in lowered:
         return StoreSilent(

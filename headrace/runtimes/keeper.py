@@ -94,11 +94,12 @@ def _bound(folder: Path, spool: dict[str, Any]) -> None:
     """Keeps the logs within their limit for as long as the JVM lives."""
     gone: dict[str, int] = {}
     while spool["files"]:
-        _free_all(folder / "spool.json", gone, spool)
+        free_all(folder / "spool.json", gone, spool)
         time.sleep(SPOOL_PERIOD_S)
 
 
-def _free_all(record: Path, gone: dict[str, int], spool: dict[str, Any]) -> None:
+def free_all(record: Path, gone: dict[str, int], spool: dict[str, Any]) -> None:
+    """Frees what is too much of each log; ``gone``, which is kept up to date, tells what was freed before."""
     for path in spool["files"]:
         with contextlib.suppress(OSError):  # not there yet; or a file system that cannot: then it grows
             _free_oldest(record, gone, path, spool["bytes"])
@@ -123,7 +124,7 @@ def _free_oldest(record: Path, gone: dict[str, int], path: str, limit: int) -> N
 
 
 def _note(record: Path, gone: Mapping[str, int]) -> None:
-    """If there is room for it: ``_free_all`` sees what is missing."""
+    """If there is room for it: ``free_all`` sees what is missing."""
     with contextlib.suppress(OSError):
         _write(record, gone)
 

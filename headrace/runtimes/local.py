@@ -65,12 +65,14 @@ class Limits:
         taskmanager_silent_after_s: a live TaskManager is silent when Flink has not heard of it for so long.
         kept_attempts: logs and checkpoints of so many attempts of a job are kept.
         spool_bytes: so much of each log stays on this machine.
+        log_wait_s: so long a removed deployment's logs wait for a bucket that cannot be written to.
     """
 
     unresponsive_after_s: float = 120.0
     taskmanager_silent_after_s: float = 30.0
     kept_attempts: int = 5
     spool_bytes: int = 128 << 20
+    log_wait_s: float = 3600.0
 
 
 DEFAULTS = Limits()
@@ -310,7 +312,7 @@ class LocalRuntime:
     def erase(self, job_id: int) -> None:
         """See Runtime.erase. What Flink wrote into buckets (checkpoints, savepoints) stays, as in DLI."""
         for folder in self._folders(job_id):
-            if (folder / GONE).exists() and not logfiles.awaited(Layout(folder)):
+            if (folder / GONE).exists() and not self._awaited(Layout(folder)):
                 shutil.rmtree(folder)
         if not self._folders(job_id):
             shutil.rmtree(self._state(job_id), ignore_errors=True)
@@ -372,6 +374,9 @@ class LocalRuntime:
     def _runs(self, layout: Layout) -> bool:
         return processes.look(layout.role("jobmanager")).life is Life.RUNS
 
+    def _awaited(self, layout: Layout) -> bool:
+        return logfiles.awaited(layout, self._limits.log_wait_s)
+
     def _folders(self, job_id: int) -> list[Path]:
         return sorted(self._deployments.glob(f"job-{job_id}-*"), key=lambda folder: attempt_of(folder.name))
 
@@ -391,7 +396,7 @@ class LocalRuntime:
                 continue
             shutil.rmtree(layout.usrlib, ignore_errors=True)
             old = attempt_of(folder.name) <= plan.attempt - self._limits.kept_attempts
-            if not old or logfiles.awaited(layout):
+            if not old or self._awaited(layout):
                 continue
             if self._states(layout).forget(plan.needed):  # else it must be known later what there is to forget
                 shutil.rmtree(folder)

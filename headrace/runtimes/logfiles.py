@@ -17,13 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.flink.command import Layout
-from headrace.runtimes import files, processes
+from headrace.runtimes import files, keeper, processes
 from headrace.runtimes.processes import Life
 
 WANTED, SHIPPED, DONE = "logs.json", "shipped.json", "logs.done"
 GONE = "gone"
-AWAITED_S = 60.0
-"""So long the folder of a deleted job waits for its logs to reach a bucket that cannot be written to."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +102,30 @@ def all_owed(deployments: Path) -> Iterator[Logged]:
             yield of(Layout(folder))
 
 
-def awaited(layout: Layout) -> bool:
-    """Whether a removed deployment's folder must stay yet: its logs are still on their way."""
+def bound_unkept(deployments: Path) -> None:
+    """Keeps logs within their limit whose keeper was killed though its process lives on.
+
+    Raises:
+        Unavailable: records of processes cannot be read.
+    """
+    for folder in deployments.iterdir():
+        if (folder / GONE).exists():
+            continue
+        for role in (folder / "jobmanager", *folder.glob("taskmanager-*")):
+            kept = processes.look(role)
+            if kept.life is Life.RUNS and kept.keeper is not None and not kept.keeper.lives():
+                record = role / "spool.json"
+                gone = files.read(record) if record.exists() else {}
+                keeper.free_all(record, gone, files.read(role / "command.json")["spool"])
+
+
+def awaited(layout: Layout, wait_s: float) -> bool:
+    """Whether a removed deployment's folder must stay yet: its logs are on their way, for ``wait_s`` at most."""
     try:
         since = (layout.folder / GONE).stat().st_mtime
     except FileNotFoundError:
         return True
-    return _owed(layout.folder) and time.time() - since < AWAITED_S
+    return _owed(layout.folder) and time.time() - since < wait_s
 
 
 def _owed(folder: Path) -> bool:

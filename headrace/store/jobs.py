@@ -18,6 +18,7 @@ from headrace.store import audit, codec, journal, restarts
 from headrace.store.audit import Trace
 from headrace.store.database import Database
 from headrace.store.journal import HistoryEntry
+from headrace.store.outgoing import owe_notice
 from headrace.store.schema import deployments, grants, job_history, jobs, outbox, queues
 from headrace.store.timeline import JobClock
 from headrace.store.variables import values_in
@@ -243,8 +244,8 @@ class JobStore:
                 restarts.count(connection, job, record, clock)
             if not may_hold(record):
                 connection.execute(delete(grants).where(grants.c.job_id == job.id))
-            if record.phase in (Phase.FAILED, Phase.SUBMIT_FAILED) and job.spec.smn_topic:
-                connection.execute(insert(outbox).values(_notice(job, record, now_ms)))
+            if job.spec.smn_topic:
+                owe_notice(connection, job, record, now_ms)
         return self.get(job.id)
 
     def annotate(self, job: Job, note: str, *, now_ms: int | None = None) -> None:
@@ -379,17 +380,6 @@ def _keep_deployment(connection: Connection, job: Job, record: Record) -> None:
         connection.execute(insert(deployments).values(job_id=job.id, attempt=record.attempt, live=True))
     elif record.phase not in LIVE:
         connection.execute(update(deployments).where(deployments.c.job_id == job.id).values(live=False))
-
-
-def _notice(job: Job, record: Record, now_ms: int) -> dict[str, Any]:
-    body = {"job_id": job.id, "job_name": job.spec.name, "attempt": record.attempt, "phase": record.phase}
-    return {
-        "created_ms": now_ms,
-        "project_id": job.project_id,
-        "job_id": job.id,
-        "topic": job.spec.smn_topic,
-        "body": {**body, "cause": record.note},
-    }
 
 
 def _name_taken(name: str) -> NameTaken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from headrace.domain import notes
 from headrace.domain.job import Job, Phase, Record
@@ -28,6 +28,8 @@ class Kind(StrEnum):
     """Why it waits has changed."""
     LOGS = "logs"
     """Logs could not be kept, or bytes of them are missing."""
+    NOTICE = "notice"
+    """A notice reached nobody, or not somebody who had subscribed."""
     ASKED = "asked"
     """Somebody asked for something: run, stop, savepoint, delete, a change."""
 
@@ -106,3 +108,12 @@ def lines(
         )
         for row in found
     ]
+
+
+def restarts_in_a_row(connection: Connection, job: Job) -> int:
+    """How often the present run was restarted, by new deployments, since all its tasks last ran."""
+    moved = (job_history.c.job_id == job.id) & (job_history.c.kind == Kind.MOVED)
+    moved &= job_history.c.attempt >= job.record.first_attempt
+    ran = select(func.coalesce(func.max(job_history.c.id), 0)).where(moved, job_history.c.phase == Phase.RUNNING)
+    since = moved & (job_history.c.phase == Phase.RESTARTING) & (job_history.c.id > ran.scalar_subquery())
+    return int(connection.execute(select(func.count()).where(since)).scalar_one())

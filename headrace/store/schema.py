@@ -146,7 +146,82 @@ outbox = Table(
     Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False),
     Column("topic", String, nullable=False),
     Column("body", JSON, nullable=False),
+    Column("told_ms", BigInteger),
+    Column("message_id", String, nullable=False, server_default=text("''")),
+)
+
+topics = Table(
+    "topics",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("uid", String, nullable=False, unique=True),
+    Column("project_id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("display_name", String, nullable=False),
+    Column("introduction", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("uid", String, nullable=False, unique=True),
+    Column("topic_id", Integer, ForeignKey("topics.id"), nullable=False),
+    Column("protocol", String, nullable=False),
+    Column("endpoint", String, nullable=False),
+    Column("remark", String, nullable=False),
+    Column("status", String, CheckConstraint("status IN ('pending', 'confirmed', 'canceled')"), nullable=False),
+    Column("token_hash", String, nullable=False, unique=True),
+    Column("sealed_token", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("asked_ms", BigInteger, nullable=False),
+    UniqueConstraint("topic_id", "protocol", "endpoint"),
+    sqlite_autoincrement=True,
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("message_id", String, primary_key=True),
+    Column("project_id", String, nullable=False, index=True),
+    Column("topic", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("message", String, nullable=False),
+    Column("variants", JSON, nullable=False),
+    Column("job_id", Integer),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("message_id", String, ForeignKey("messages.message_id"), nullable=False),
+    Column("subscription_id", Integer, nullable=False),
+    Column("protocol", String, nullable=False),
+    Column("endpoint", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
     Column("delivered_ms", BigInteger),
+    Column("dead_ms", BigInteger),
+    Column("error", String, nullable=False),
+    UniqueConstraint("message_id", "subscription_id"),
+    CheckConstraint("delivered_ms IS NULL OR dead_ms IS NULL"),
+    sqlite_autoincrement=True,
+)
+
+Index(
+    "waiting_deliveries",
+    deliveries.c.next_ms,
+    sqlite_where=text("delivered_ms IS NULL AND dead_ms IS NULL"),
 )
 
 packages = Table(

@@ -18,7 +18,7 @@ from anyio.from_thread import start_blocking_portal
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from headrace.api import signing
+from headrace import signing
 from headrace.api.app import create_app
 from headrace.api.services import JarCheck, Services
 from headrace.domain.deployment import parse_runtime_config
@@ -27,6 +27,7 @@ from headrace.domain.rights import Principal, SignedKey
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, preflight
 from headrace.objects.artifacts import ArtifactResolver
+from headrace.objects.base import Objects
 from headrace.objects.folder import FolderObjects
 from headrace.objects.packages import PackageFiles
 from headrace.runtimes.base import Records, Runtime
@@ -36,13 +37,16 @@ from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
+from headrace.store.notices import NoticeStore
 from headrace.store.packages import PackageStore
 from headrace.store.pools import PoolStore
 from headrace.store.privileges import PrivilegeStore
 from headrace.store.queues import QueueStore
 from headrace.store.tags import TagStore
+from headrace.store.topics import TopicStore
 from headrace.store.variables import VariableStore
 from tests.support import contract
+from tests.support.notices import SIGNER, courier_of
 from tests.support.people import VAULT, accounts_of, seed
 from tests.support.serving import serving
 
@@ -140,13 +144,13 @@ def check_flink(spec: JobSpec, _shape: Shape) -> None:
 class Stand:
     """The application over a real store, and a client that signs."""
 
-    def __init__(self, home: Path, settings: Settings) -> None:
+    def __init__(self, home: Path, settings: Settings, objects: Objects | None = None) -> None:
         self.home = home
         self.clock = Clock()
         self.runtime = ReadRuntime()
         self.nudged: list[int] = []
         self.database = Database(home / "db.sqlite")
-        objects, files = FolderObjects(home / "objects"), PackageFiles(home / "packages")
+        objects, files = objects or FolderObjects(home / "objects"), PackageFiles(home / "packages")
         packages = PackageStore(self.database)
         buckets = BucketStore(self.database)
         self.keys = Keys()
@@ -155,6 +159,8 @@ class Stand:
         self.keys.add("ADMIN", "boss", is_system_admin=True)
         self.keys.add("SUB", "sub", "member")
         self.keys.add("SUB2", "sub2", "member")
+        topics, notices = TopicStore(self.database), NoticeStore(self.database)
+        self.courier = courier = courier_of(settings, notices, self.clock)
         self.services = Services(
             settings=settings,
             jobs=JobStore(self.database),
@@ -172,6 +178,13 @@ class Stand:
             pools=PoolStore(self.database),
             tags=TagStore(self.database),
             vault=VAULT,
+            topics=topics,
+            notices=notices,
+            channels=courier.channels,
+            certificate_name=SIGNER.certificate_name,
+            certificate_pem=SIGNER.certificate_pem,
+            topic_exists=lambda project_id, name: topics.find(project_id, name) is not None,
+            wake_courier=lambda: None,
             accounts=accounts_of(self.database, settings, self.clock),
             bucket_owner=buckets.owner,
             nudge=self.nudged.append,
@@ -269,6 +282,7 @@ class Stand:
     def rows(self) -> dict[str, int]:
         """How much of everything there is."""
         tables: tuple[str, ...] = ("jobs", "queues", "packages", "job_history", "deployments", "grants", "outbox")
+        tables += ("topics", "subscriptions", "messages", "deliveries")
         tables += ("users", "projects", "members", "access_keys", "tokens")
         with self.database.read() as connection:
             counts = {
@@ -312,9 +326,9 @@ def furnished_home(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> 
 
 
 @contextmanager
-def standing(home: Path, settings: Settings) -> Iterator[Stand]:
+def standing(home: Path, settings: Settings, objects: Objects | None = None) -> Iterator[Stand]:
     """A server on a home that is laid out."""
-    stand = Stand(home, settings)
+    stand = Stand(home, settings, objects)
     yield stand
     stand.client.close()
     stand.database.close()
@@ -330,7 +344,9 @@ def bare(tmp_path: Path, settings: Settings, migrated: Path) -> Iterator[Stand]:
 
 @pytest.fixture
 def stand(tmp_path: Path, settings: Settings, furnished_home: Path) -> Iterator[Stand]:
-    """A server with a bucket ``b`` that holds ``app.jar`` and ``data.txt``, and a general queue ``q`` of 16 CUs."""
+    """A server with a bucket ``b`` that holds ``app.jar`` and ``data.txt``, a general queue ``q`` of 16 CUs, and the
+    topics that jobs of tests name.
+    """
     shutil.copytree(furnished_home, tmp_path, dirs_exist_ok=True)
     with standing(tmp_path, settings) as stand:
         yield stand
@@ -341,6 +357,8 @@ def furnish(bare: Stand) -> Stand:
     bare.put_object("b", "app.jar", bare.jar(MAIN, "a.B", main=MAIN))
     bare.put_object("b", "data.txt", b"data")
     bare.ok("POST", "/v1.0/{p}/queues", {"queue_name": "q", "queue_type": "general", "cu_count": 16})
+    for name in ("topic", "alarm", "iac", "told"):
+        bare.ok("POST", "/v2/{p}/notifications/topics", {"name": name}, status=201)
     return bare
 
 

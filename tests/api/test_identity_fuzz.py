@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from headrace.api import signing
+from headrace import signing
 from headrace.api.app import create_app
 from headrace.settings import Settings
 from tests.api.conftest import PROJECT, Clock, Stand

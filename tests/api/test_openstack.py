@@ -73,7 +73,7 @@ def test_a_token_the_catalog_and_the_projects(openstack: OpenStack, bare: Stand,
     assert answer is not None
     assert (answer.user_name, answer.project_id) == ("tester", PROJECT)
     catalog = openstack("catalog", "list", *AS_JSON)
-    assert {entry["Type"] for entry in catalog} == {"identity", "dli", "dliv2"}
+    assert {entry["Type"] for entry in catalog} == {"identity", "dli", "dliv2", "smn"}
     [dli] = [entry for entry in catalog if entry["Type"] == "dli"]
     assert {endpoint["url"] for endpoint in dli["Endpoints"]} == {f"{served}/v1.0/{PROJECT}"}
     assert openstack("project", "list", *AS_JSON) == [{"ID": PROJECT, "Name": "one"}]

@@ -46,7 +46,7 @@ def test_any_other_resume_max_num_is_taken(stand: Stand, number: int) -> None:
     assert config(stand, job_id)["resume_max_num"] == number
 
 
-@pytest.mark.parametrize("path", ["bucket", "obs://b", "b/", "/x", "s3://b/x", "b/../x"])
+@pytest.mark.parametrize("path", ["bucket", "obs://b", "b/", "/x", "s3n://b/x", "b/../x"])
 def test_a_checkpoint_path_is_a_folder_in_a_bucket(stand: Stand, path: str) -> None:
     status, code, message = stand.refused("POST", JOBS, {"name": "n", "checkpoint_path": path})
     assert (status, code) == (400, "DLI.0001")

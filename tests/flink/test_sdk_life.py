@@ -67,13 +67,14 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, engine_store: EngineStore) -> Iterator[Served]:
-    """One server for all ways, with a bucket that holds a JAR."""
+    """One server for all ways, with a bucket that holds a JAR, and a topic."""
     engine_store.install("1.20.5")
     folder = tmp_path_factory.mktemp("sdk")
     server = ServerUnderTest(folder / "home", engine_store.root, {"HEADRACE_REGION": REGION})
     jobs = Jobs(server.start())
     jobs.client.create_bucket(BUCKET)
     jobs.client.upload(EXAMPLES / "jars" / jar_family(jobs.flink) / JAR, BUCKET, JAR)
+    jobs.client.call("POST", "/v2/{p}/notifications/topics", {"name": "told"})
     yield Served(server, jobs)
     server.down()
     wait_until("no process is left", lambda: not processes_of(folder), 30)

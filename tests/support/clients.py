@@ -17,7 +17,7 @@ from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException  # t
 from huaweicloudsdkcore.region.region import Region  # type: ignore[import-untyped]
 from huaweicloudsdkdli.v1 import DliClient, model  # type: ignore[import-untyped]
 
-from headrace.api import signing
+from headrace import signing
 from tests.support.golang import marshal, unmarshal
 
 

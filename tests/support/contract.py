@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from headrace.api import smn_errors
 from headrace.api.app import ROUTERS, describe
 from headrace.api.errors import IDENTITY
 
@@ -69,6 +70,7 @@ def check(method: str, path: str, status: int, headers: Any, content: bytes) -> 
         assert status in (400, 401, 403, 404, 405, 408, 413), f"{where}: no such route"
         if method != "HEAD":
             shape = "IdentityError" if IDENTITY.fullmatch(path) else "ErrorAnswer"
+            shape = "SmnError" if smn_errors.PATHS.fullmatch(path) else shape
             _check_body(where, _pointer("components", "schemas", shape), content)
         return
     responses = document()["paths"][found][method.lower()]["responses"]

@@ -30,7 +30,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.engine import events, from_schema
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headrace.api import signing
+from headrace import signing
 from tests.support import contract
 
 if TYPE_CHECKING:

@@ -176,13 +176,15 @@ class Jobs:
     flink: str = "1.20"
 
     def lay_out(self) -> None:
-        """A bucket with the example JARs and data, and a queue of 16 CUs."""
+        """A bucket with the example JARs and data, a queue of 16 CUs, and the topics that jobs of tests name."""
         self.client.create_bucket(BUCKET)
         jars = EXAMPLES / "jars"
         sources = [*(jars / jar_family(self.flink)).glob("*.jar"), *jars.glob("*.jar"), *(EXAMPLES / "data").iterdir()]
         for source in sources:
             self.client.upload(source, BUCKET, source.name)
         self.client.call("POST", "/v1.0/{p}/queues", {"queue_name": "q", "queue_type": "general", "cu_count": 16})
+        for topic in ("alarms", "told"):
+            self.client.call("POST", "/v2/{p}/notifications/topics", {"name": topic})
 
     def create(self, name: str, jar: str, args: str = "", *, runtime_config: str = "", **more: Any) -> int:
         spec = {

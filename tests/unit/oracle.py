@@ -62,7 +62,9 @@ class Oracle:
         self.moves: Counter[tuple[Phase, Phase]] = Counter()
         self._last_row = 0
         self._last_move: dict[int, Row[Any]] = {}
-        self._owed: Counter[tuple[int, int]] = Counter()
+        self._owed: Counter[tuple[int, int, str]] = Counter()
+        self._first_attempt: dict[int, int] = {}
+        self._in_a_row: Counter[int] = Counter()
         self._counted: dict[int, Counted] = {}
         self._judged: set[str] = set()
         self._versions: dict[int, int] = {}
@@ -112,13 +114,30 @@ class Oracle:
             rows = connection.execute(query).all()
         for row in rows:
             self._last_row = row.id
-            self._check_move(self._last_move.get(row.job_id), row)
+            before = self._last_move.get(row.job_id)
+            self._check_move(before, row)
             self._last_move[row.job_id] = row
-            if row.phase in (Phase.FAILED, Phase.SUBMIT_FAILED) and self.world.specs[row.job_id].smn_topic:
-                self._owed[row.job_id, row.attempt] += 1
+            event = self._told(before, row)
+            if event and self.world.specs[row.job_id].smn_topic:
+                self._owed[row.job_id, row.attempt, event] += 1
         if rows:
             assert max(self._owed.values(), default=0) <= 1
-            assert Counter((body["job_id"], body["attempt"]) for body in self.world.jobs.notices()) == self._owed
+            told = Counter((body["job_id"], body["attempt"], body["event"]) for body in self.world.jobs.notices())
+            assert told == self._owed
+
+    def _told(self, before: Row[Any] | None, after: Row[Any]) -> str:
+        """What the topic is told of the move: the end of an incident, and once that it goes on."""
+        was, now = Phase(before.phase) if before else None, Phase(after.phase)
+        if now is Phase.PREPARING and was in AT_REST:
+            self._first_attempt[after.job_id], self._in_a_row[after.job_id] = after.attempt, 0
+        self._in_a_row[after.job_id] += now is Phase.RESTARTING
+        if now is Phase.RUNNING:
+            self._in_a_row[after.job_id] = 0
+        if now in (Phase.FAILED, Phase.SUBMIT_FAILED):
+            return str(now)
+        if (was, now) == (Phase.STARTING, Phase.RUNNING) and after.attempt > self._first_attempt[after.job_id]:
+            return "recovered"
+        return "failing" if now is Phase.RESTARTING and self._in_a_row[after.job_id] == 3 else ""
 
     def _check_move(self, before: Row[Any] | None, after: Row[Any]) -> None:
         if before is None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from headrace.runtimes import keeper, processes
+from headrace.runtimes import keeper, logfiles, processes
 from headrace.runtimes.logfiles import LogFile
 from headrace.runtimes.processes import Kept, Life
 from tests.support.promises import promise
@@ -228,6 +228,28 @@ def test_of_a_log_only_the_newest_bytes_stay_and_offsets_stay_what_they_are(role
     ended(role)
 
 
+def test_a_killed_keepers_logs_are_bounded_by_headrace(tmp_path: Path) -> None:
+    role = tmp_path / "job-1-1" / "jobmanager"
+    role.mkdir(parents=True)
+    out, limit = role / "out", 256 << 10
+    order(role, "sleep 1000", spool={"files": [str(out)], "bytes": limit})
+    processes.start(role)
+    its_keeper = processes.look(role).keeper
+    assert its_keeper is not None
+    os.kill(its_keeper.pid, signal.SIGKILL)
+    wait_until("the keeper is gone", lambda: not its_keeper.lives(), 60)
+    out.write_bytes(b"x" * (4 << 20))
+    logfiles.bound_unkept(tmp_path)
+    assert out.stat().st_blocks * 512 < 2 * limit
+    first = LogFile("r", "out", out, role / "spool.json").gone
+    assert first > 0
+    with out.open("ab") as file:
+        file.write(b"x" * (4 << 20))
+    logfiles.bound_unkept(tmp_path)
+    assert LogFile("r", "out", out, role / "spool.json").gone == first + (4 << 20)
+    processes.end(processes.look(role), force=True)
+
+
 def big_log(role: Path) -> Path:
     out = role / "out"
     out.write_bytes(b"x" * (1 << 20))
@@ -257,12 +279,12 @@ def test_on_a_full_disk_the_oldest_go_before_they_are_on_record(role: Path) -> N
     (role / "spool.tmp").mkdir()
     gone: dict[str, int] = {}
     spool = {"files": [str(out)], "bytes": 64 << 10}
-    keeper._free_all(record, gone, spool)
+    keeper.free_all(record, gone, spool)
     assert gone == {str(out): (1 << 20) - (64 << 10)}
     assert out.stat().st_blocks * 512 < 128 << 10
     assert not record.exists()
     (role / "spool.tmp").rmdir()
-    keeper._free_all(record, gone, spool)
+    keeper.free_all(record, gone, spool)
     assert LogFile("r", "out", out, record).gone == (1 << 20) - (64 << 10)
 
 

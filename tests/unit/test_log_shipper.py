@@ -154,6 +154,7 @@ def test_another_shipper_goes_on_where_one_was_killed(place: Place) -> None:
 def test_a_deleted_jobs_folder_waits_for_its_logs(place: Place) -> None:
     place.wanted()
     place.gone()
-    assert logfiles.awaited(place.layout)
+    assert logfiles.awaited(place.layout, 3600)
+    assert not logfiles.awaited(place.layout, 0), "not for ever"
     (place.layout.folder / "logs.done").touch()
-    assert not logfiles.awaited(place.layout)
+    assert not logfiles.awaited(place.layout, 3600)

@@ -104,6 +104,7 @@ MISSING_CLASS = view(
 DONE_BUT_UNSEEN = replace(FINISHED, deployment=replace(FINISHED.deployment, exit_code=None))
 DONE_AND_FROZEN = view(Sight.UNRESPONSIVE, FlinkState.FINISHED, ran=True)
 HEALING = Observation(preparation=Preparation(PreparationState.FAILED, "No space left on device", heals=True))
+PASSING = Observation(preparation=Preparation(PreparationState.FAILED, "The storage is down", heals=True, passes=True))
 REMOVED_WITH = replace(REMOVED, state=NEWEST)
 REMOVED_WITHOUT = replace(REMOVED, state=LOST)
 SAVED_BUT_NOT_STOPPED = view(
@@ -199,6 +200,11 @@ PATHS: dict[str, tuple[JobSpec, tuple[Step, ...], str]] = {
         THRICE,
         (RUN, NOTHING, NOTHING, HEALING, REMOVED),
         "preparing Prepare clearing submit_failed",
+    ),
+    "the object storage is down at the first start": (
+        THRICE,
+        (RUN, NOTHING, NOTHING, PASSING, PASSING, READY),
+        "preparing Prepare Prepare Prepare waiting",
     ),
     "a class is missing": (
         THRICE,

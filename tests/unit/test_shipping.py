@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.control import shipping
-from headrace.control.shipping import Mark, ship
+from headrace.control.shipping import Mark, Rolling, ship
 from headrace.domain.errors import Unavailable
 from headrace.runtimes.logfiles import LogFile
 
 DAY, NEXT_DAY = "2026-01-31", "2026-02-01"
+NOON = 1_769_860_800_000
+"""2026-01-31 12:00 UTC"""
+HOUR = 3_600_000
 
 
 class Bucket:
@@ -63,9 +65,9 @@ def bucket() -> Bucket:
     return Bucket()
 
 
-def ship_all(log: Log, mark: Mark, bucket: Bucket, day: str = DAY) -> Mark:
+def ship_all(log: Log, mark: Mark, bucket: Bucket, now_ms: int = NOON, segment_bytes: int = 1 << 20) -> Mark:
     while True:
-        after = ship(log.file, mark, day, bucket.put)
+        after = ship(log.file, mark, now_ms, bucket.put, Rolling(segment_bytes, HOUR))
         if after == mark:
             return mark
         mark = after
@@ -85,27 +87,47 @@ def test_an_empty_log_makes_no_object(log: Log, bucket: Bucket) -> None:
     assert bucket.segments == {}
 
 
-def test_a_full_segment_ends_with_a_whole_line(log: Log, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipping, "SEGMENT_BYTES", 10)
+def test_a_full_segment_ends_with_a_whole_line(log: Log, bucket: Bucket) -> None:
     log.write("one\ntwo\nthree\nfour\n")
-    ship_all(log, Mark(), bucket)
+    ship_all(log, Mark(), bucket, segment_bytes=10)
     assert list(bucket.segments.values()) == [b"one\ntwo\n", b"three\n", b"four\n"]
 
 
-def test_a_line_longer_than_a_segment(log: Log, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipping, "SEGMENT_BYTES", 4)
+def test_a_line_longer_than_a_segment(log: Log, bucket: Bucket) -> None:
     log.write("0123456789\n")
-    ship_all(log, Mark(), bucket)
+    ship_all(log, Mark(), bucket, segment_bytes=4)
     assert bucket.text == "0123456789\n"
 
 
 def test_a_new_day_is_a_new_object(log: Log, bucket: Bucket) -> None:
     log.write("one\n")
     mark = ship_all(log, Mark(), bucket)
-    assert ship_all(log, mark, bucket, NEXT_DAY) == mark, "nothing new makes no object"
+    tomorrow = NOON + 24 * HOUR
+    assert ship_all(log, mark, bucket, tomorrow) == mark, "nothing new makes no object"
     log.write("two\n")
-    ship_all(log, mark, bucket, NEXT_DAY)
+    ship_all(log, mark, bucket, tomorrow)
     assert bucket.segments == {(DAY, 0): b"one\n", (NEXT_DAY, 0): b"two\n"}
+
+
+@pytest.mark.parametrize("later", [HOUR, -HOUR])
+def test_an_old_segment_is_followed_by_another(log: Log, bucket: Bucket, later: int) -> None:
+    log.write("one\n")
+    mark = ship_all(log, Mark(), bucket)
+    log.write("two\n")
+    mark = ship_all(log, mark, bucket, NOON + HOUR - 1)
+    log.write("three\n")
+    ship_all(log, mark, bucket, NOON + later)
+    assert bucket.segments == {(DAY, 0): b"one\ntwo\n", (DAY, 1): b"three\n"}
+
+
+def test_a_clock_that_is_set_back_overwrites_nothing(log: Log, bucket: Bucket) -> None:
+    log.write("one\n")
+    mark = ship_all(log, Mark(), bucket)
+    log.write("two\n")
+    mark = ship_all(log, mark, bucket, NOON + 24 * HOUR)
+    log.write("three\n")
+    ship_all(log, mark, bucket, NOON)
+    assert bucket.segments == {(DAY, 0): b"one\n", (NEXT_DAY, 0): b"two\n", (NEXT_DAY, 1): b"three\n"}
 
 
 def test_bytes_that_are_gone_are_counted_by_a_line(log: Log, bucket: Bucket) -> None:
@@ -133,19 +155,20 @@ def test_what_is_gone_but_was_taken_is_not_missed(log: Log, bucket: Bucket) -> N
 def test_nothing_is_noted_of_what_could_not_be_stored(log: Log, bucket: Bucket) -> None:
     log.write("one\n")
     bucket.broken = True
-    about_to = ship(log.file, Mark(), DAY, bucket.put)
+    about_to = ship(log.file, Mark(), NOON, bucket.put, Rolling())
     with pytest.raises(Unavailable):
-        ship(log.file, about_to, DAY, bucket.put)
+        ship(log.file, about_to, NOON, bucket.put, Rolling())
     bucket.broken = False
     ship_all(log, about_to, bucket)
     assert bucket.text == "one\n"
 
 
+times = st.integers(NOON - 30 * HOUR, NOON + 30 * HOUR)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(1, 9)),
-        st.tuples(st.just("ship"), st.sampled_from((DAY, NEXT_DAY))),
-        st.tuples(st.just("crash"), st.sampled_from((DAY, NEXT_DAY))),
+        st.tuples(st.just("ship"), times),
+        st.tuples(st.just("crash"), times),
     ),
     max_size=30,
 )
@@ -153,20 +176,16 @@ steps = st.lists(
 
 @given(steps)
 def test_there_is_neither_a_gap_nor_a_repeat(
-    tmp_path_factory: pytest.TempPathFactory, taken: list[tuple[str, object]]
+    tmp_path_factory: pytest.TempPathFactory, taken: list[tuple[str, int]]
 ) -> None:
-    """A crash is one between storing a segment and noting it."""
-    log, bucket, mark, lines, day = Log(tmp_path_factory.mktemp("log")), Bucket(), Mark(), 0, DAY
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(shipping, "SEGMENT_BYTES", 16)
-        for what, value in taken:
-            if what == "write":
-                assert isinstance(value, int)
-                log.write("".join(f"line {number}\n" for number in range(lines, lines + value)))
-                lines += value
-                continue
-            day = max(day, str(value))  # time goes on
-            after = ship(log.file, mark, day, bucket.put)
-            mark = mark if what == "crash" else after
-        ship_all(log, mark, bucket, day)
+    """A crash is one between storing a segment and noting it. The clock may be set to any time."""
+    log, bucket, mark, lines = Log(tmp_path_factory.mktemp("log")), Bucket(), Mark(), 0
+    for what, value in taken:
+        if what == "write":
+            log.write("".join(f"line {number}\n" for number in range(lines, lines + value)))
+            lines += value
+            continue
+        after = ship(log.file, mark, value, bucket.put, Rolling(16, HOUR))
+        mark = mark if what == "crash" else after
+    ship_all(log, mark, bucket, segment_bytes=16)
     assert bucket.text == "".join(f"line {number}\n" for number in range(lines))

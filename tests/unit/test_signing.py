@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.api import signing
-from headrace.api.signing import Authorization, SignedRequest
+from headrace import signing
 from headrace.domain.errors import NotAuthenticated
+from headrace.signing import Authorization, SignedRequest
 
 VECTORS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("signature-vectors.json").read_text("utf-8"))
 NOW = datetime(2026, 11, 22, 11, 0, 0, tzinfo=UTC)

@@ -258,7 +258,8 @@ def test_a_failure_owes_one_notice(stores: Stores, phase: Phase) -> None:
     job = stores.job("loud", Phase.CLEARING, smn_topic="alarm")
     stores.move(job, phase, note="out of memory")
     assert stores.jobs.notices() == [
-        {"job_id": job.id, "job_name": "loud", "attempt": 1, "phase": str(phase), "cause": "out of memory"}
+        {"job_id": job.id, "job_name": "loud", "attempt": 1, "phase": str(phase), "event": str(phase)}
+        | {"cause": "out of memory"}
     ]
 
 

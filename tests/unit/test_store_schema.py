@@ -32,8 +32,10 @@ INSERT INTO jobs (id, project_id, name, queue_name, user_name, spec, tags, goal,
     'run', 3, 0, 0, 5, 'running', 2, 3, NULL, '', 'obs://b/savepoint-1', '', 6, 1, 2, 3, NULL);
 INSERT INTO deployments VALUES (7, 2, 1);
 INSERT INTO grants VALUES (7, 1, 2000, 8192);
+INSERT INTO outbox (created_ms, project_id, job_id, topic, body) VALUES (1, 'p', 7, 'alarm', '{}');
 INSERT INTO job_history (job_id, at_ms, attempt, phase, outcome, note) VALUES (7, 1, 0, 'draft', NULL, '');
 """
+SINCE_0004 = "UPDATE jobs SET first_attempt = attempt, ran = 1;"
 
 
 def scripts() -> ScriptDirectory:
@@ -132,7 +134,7 @@ def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("revision", sorted(script.revision for script in scripts().walk_revisions())[:-1])
 def test_an_older_schema_is_copied_and_migrated_with_all_its_rows(tmp_path: Path, revision: str) -> None:
     path = tmp_path / "headrace.db"
-    at_revision(path, revision, ROWS)
+    at_revision(path, revision, ROWS + (SINCE_0004 if revision >= "0004" else ""))
     database = Database(path)
     job = JobStore(database).get(7)
     assert (job.spec.name, job.tags, job.record.phase, job.desired.goal) == (

@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.api.matrix.recipes_base import Grants, Recipe, Things, job_rights, queue_rights
 
+TOPICS = "/v2/{project_id}/notifications/topics"
+TOPIC = f"{TOPICS}/{{topic_urn}}"
+SUBSCRIPTIONS = "/v2/{project_id}/notifications/subscriptions"
 STREAMING = "/v1.0/{project_id}/streaming"
 QUEUE = "/v1.0/{project_id}/queues/{queue_name}"
 POOLS = "/v3/{project_id}/elastic-resource-pools"
@@ -108,6 +111,31 @@ MORE: dict[str, Recipe] = {
         grants=lambda _: [("jobs.flink.*", "CREATE")],
         owner_needs_grants=True,
     ),
+    f"POST {TOPICS}": Recipe(lambda t: {"name": f"new-{t.names['var_name']}"}, ok=201),
+    f"GET {TOPICS}": Recipe(),
+    f"GET {TOPIC}": Recipe(),
+    f"PUT {TOPIC}": Recipe(lambda _: {"display_name": "changed"}, member="refused", only_owner=True),
+    f"DELETE {TOPIC}": Recipe(member="refused", only_owner=True),
+    f"GET {TOPIC}/attributes": Recipe(query=lambda _: "name=introduction"),
+    f"PUT {TOPIC}/attributes/{{attribute}}": Recipe(lambda _: {"value": "text"}, member="refused", only_owner=True),
+    f"DELETE {TOPIC}/attributes/{{attribute}}": Recipe(member="refused", only_owner=True),
+    f"DELETE {TOPIC}/attributes": Recipe(member="refused", only_owner=True),
+    f"POST {TOPIC}/publish": Recipe(lambda _: {"message": "text"}, member="refused", only_owner=True),
+    f"POST {TOPIC}/subscriptions": Recipe(
+        lambda _: {"protocol": "http", "endpoint": "http://127.0.0.1:10/"}, ok=201, member="refused", only_owner=True
+    ),
+    f"GET {TOPIC}/subscriptions": Recipe(member="refused", only_owner=True),
+    f"PUT {TOPIC}/subscriptions/{{subscription_urn}}": Recipe(
+        lambda _: {"remark": "text"}, member="refused", only_owner=True
+    ),
+    f"GET {SUBSCRIPTIONS}": Recipe(),
+    f"DELETE {SUBSCRIPTIONS}/{{subscription_urn}}": Recipe(member="refused", only_owner=True),
+    "GET /smn/subscription/confirm": Recipe(query=lambda t: f"token={t.names['token']}"),
+    "GET /smn/subscription/unsubscribe": Recipe(query=lambda t: f"token={t.names['token']}"),
+    "GET /rest/v2/notifications/subscription/confirm": Recipe(query=lambda t: f"token={t.names['token']}"),
+    "GET /smn/{certificate_id}": Recipe(),
+    "GET /headrace/v1/{project_id}/notices": Recipe(),
+    "POST /headrace/v1/{project_id}/notices/{notice_id}/retry": Recipe(),
     f"POST {STREAMING}/sql-jobs": NOT_SUPPORTED,
     f"PUT {STREAMING}/sql-jobs/{{job_id}}": NOT_SUPPORTED,
     f"GET {STREAMING}/job-templates": Recipe(),

@@ -17,9 +17,11 @@ from headrace.api.exported import document
 from headrace.domain import bundle
 from headrace.domain.job import JobSpec, Phase
 from headrace.domain.rights import Caller, JobRight, PackageRight, QueueRight, Standing
+from headrace.store.notices import new_message
 from headrace.store.packages import Package
 from headrace.store.pools import ElasticPool
 from headrace.store.queues import Queue
+from headrace.store.topics import Wanted
 from headrace.store.variables import Variable
 from tests.api.conftest import MAIN, OTHER, PROJECT, Stand
 from tests.api.matrix.recipes import RECIPES
@@ -101,8 +103,29 @@ class Set:
             "pooled_queue": pooled.name,
             "var_name": variable,
             "export": f"b/{export}",
+            **self._topic(owner, number),
             "plan_id": "1",
             "template_id": "1",
+        }
+
+    def _topic(self, owner: str, number: int) -> dict[str, str]:
+        """A topic with a subscription, and a notice that nobody took."""
+        services, name = self.stand.services, f"topic{number}"
+        topic, _ = services.topics.create(PROJECT, name, "", owner, now_ms=1)
+        uid, token = f"{number:032x}", f"token{number}"
+        wanted = Wanted(uid, "http", "http://127.0.0.1:9/", "", owner, token, "", confirmed=True, give_up_ms=1)
+        services.topics.subscribe(topic, wanted, now_ms=1)
+        message = new_message(topic, "", "text", {})
+        services.notices.publish(topic, message, now_ms=1, until_ms=2, trace=None)
+        notice = services.notices.page(PROJECT, None, limit=1, offset=0)[1][0]
+        urn = f"urn:smn:headrace:{PROJECT}:{name}"
+        return {
+            "topic_urn": urn,
+            "subscription_urn": f"{urn}:{uid}",
+            "attribute": "introduction",
+            "notice_id": str(notice.id),
+            "certificate_id": services.certificate_name,
+            "token": token,
         }
 
 
@@ -141,7 +164,12 @@ def codes(answer: Any) -> set[str]:
     if answer.request.method == "HEAD":
         return {{401: "DLI.0013", 403: "DLI.0016"}.get(answer.status_code, str(answer.status_code))}
     body = answer.json() if answer.content else {}
-    return {str(part.get("error_code")) for part in (body if isinstance(body, list) else [body])}
+    parts = body if isinstance(body, list) else [body]
+    return {SMN.get(str(part.get("code")), str(part.get("error_code", part.get("code")))) for part in parts}
+
+
+SMN = {"SMN.0401": "DLI.0013", "SMN.0403": "DLI.0016", "SMN.0400": "DLI.0007"}
+"""SMN's words for the same."""
 
 
 def assert_refused(name: str, answer: Any) -> None:

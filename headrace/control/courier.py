@@ -1,0 +1,212 @@
+"""Brings notices to whoever subscribed: from the outbox to deliveries, from deliveries to channels.
+
+Each is delivered at least once. That a receiver said yes is written down after it did: if Headrace ends between the
+two, the receiver is sent the same message again, with the same id. One delivery per subscription at a time, so that a
+receiver that is slow makes nobody wait but itself (and one of a few workers).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from headrace.control.workqueue import WorkQueue
+from headrace.domain.errors import HeadraceError
+from headrace.domain.topics import CONFIRM, UNSUBSCRIBE, Urn, token_context
+from headrace.notify.base import Channel, Delivery, MessageKind, Undelivered
+from headrace.store.database import Step, no_step
+from headrace.store.notices import Notice, NoticeStore
+from headrace.store.outgoing import Kind
+
+log = logging.getLogger(__name__)
+
+WORKERS = 8
+PERIOD_S = 1.0
+"""At least so often it is looked for what is due."""
+MAX_WAIT_MS = 3_600_000
+"""Between two tries."""
+FORGET_PERIODS = 3600
+"""What is old is forgotten at the start and at every so-manieth look."""
+
+
+class Elsewhere(Protocol):
+    """An SMN beside this server, which has the topics that jobs name."""
+
+    def topic_urn(self, name: str) -> str | None:
+        """The URN of its topic of this name, None if there is none; raises Undelivered."""
+        ...
+
+    def publish(self, urn: str, subject: str, message: str, message_id: str) -> str:
+        """Returns when it has taken the message; raises Undelivered."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tries:
+    """How often is tried, in milliseconds.
+
+    Attributes:
+        first_ms: from the first try to the second; then twice as long each time.
+        give_up_ms: from a notice's beginning to its end.
+        kept_ms: how long what was delivered or is dead is kept.
+    """
+
+    first_ms: int
+    give_up_ms: int
+    kept_ms: int
+
+    def wait_ms(self, attempts: int) -> int:
+        """How long to wait after so many tries that failed."""
+        return int(min(self.first_ms * 2 ** min(attempts - 1, 30), MAX_WAIT_MS))
+
+
+@dataclass
+class Courier:
+    """Some workers, and a thread that looks for what is due.
+
+    Attributes:
+        channels: protocol -> how to deliver by it.
+        unseal: (sealed token, context) -> the secret that the links of a subscription hold.
+        region: part of the URNs of topics.
+        base_url: under which the links of messages reach this server; set when that is known.
+        elsewhere, elsewhere_url: the external SMN, if notices of jobs go to one.
+        step: is told "before deliver" and "after deliver", for tests that end Headrace there.
+    """
+
+    notices: NoticeStore
+    channels: Mapping[str, Channel]
+    unseal: Callable[[str, str], str]
+    now_ms: Callable[[], int]
+    tries: Tries
+    region: str
+    base_url: str
+    elsewhere: Elsewhere | None = None
+    elsewhere_url: str = ""
+    step: Step = no_step
+    _queue: WorkQueue = field(default_factory=WorkQueue)
+    _woken: threading.Event = field(default_factory=threading.Event)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def wake(self) -> None:
+        """Something may be due now; a lost call costs one period."""
+        self._woken.set()
+
+    def start(self) -> None:
+        """Begins."""
+        loops: list[Callable[[], None]] = [self._work] * WORKERS + [self._look_again_and_again]
+        for number, loop in enumerate(loops):
+            thread = threading.Thread(target=loop, name=f"courier-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Ends; what a receiver does not answer until then is tried again after the next start."""
+        self._stopping.set()
+        self._woken.set()
+        self._queue.close()
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def _look_again_and_again(self) -> None:
+        looks = 0
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                for subscription_id in self.look():
+                    self._queue.sweep(subscription_id)
+                if looks % FORGET_PERIODS == 0:
+                    self.notices.forget(self.now_ms() - self.tries.kept_ms)
+            except HeadraceError as error:
+                log.warning("notices: %s", error)
+            except Exception:
+                log.exception("notices: the look failed")
+            looks += 1
+            self._woken.wait(PERIOD_S)
+
+    def _work(self) -> None:
+        while (subscription_id := self._queue.take()) is not None:
+            failed = False
+            try:
+                if self.deliver_next(subscription_id):
+                    self._queue.add(subscription_id)
+            except HeadraceError as error:
+                failed = True
+                log.warning("subscription %d: %s", subscription_id, error)
+            except Exception:
+                failed = True
+                log.exception("subscription %d: not served", subscription_id)
+            finally:
+                self._queue.done(subscription_id, failed=failed)
+
+    def look(self) -> list[int]:
+        """Puts what is owed on its way; the subscriptions to which something is due."""
+        external = None if self.elsewhere is None else self.elsewhere_url
+        for owed in self.notices.owed():
+            now = self.now_ms()
+            self.notices.send_off(owed, now_ms=now, until_ms=now + self.tries.give_up_ms, external=external)
+        return self.notices.due(self.now_ms())
+
+    def deliver_next(self, subscription_id: int) -> bool:
+        """Tries the oldest that is due to this subscription, once; False if there is none."""
+        notice = self.notices.next(subscription_id, self.now_ms())
+        if notice is None:
+            return False
+        self.step("before deliver")
+        try:
+            self._hand_over(notice)
+        except Undelivered as error:
+            self._failed(notice, error)
+        else:
+            self.step("after deliver")
+            self.notices.delivered(notice, self.now_ms())
+            log.info("notice %s: delivered by %s", notice.message_id, notice.protocol)
+        return True
+
+    def _failed(self, notice: Notice, error: Undelivered) -> None:
+        now = self.now_ms()
+        again = now + self.tries.wait_ms(notice.attempts + 1)
+        dead = error.final or again > notice.until_ms
+        self.notices.failed(notice, error.reason, now_ms=now, next_ms=None if dead else again)
+        log.warning(
+            "notice %s: %s by %s: %s", notice.message_id, "dead" if dead else "not yet", notice.protocol, error.reason
+        )
+
+    def _hand_over(self, notice: Notice) -> None:
+        """Returns when the receiver said yes; raises Undelivered."""
+        if not notice.subscription_id:
+            self._publish_elsewhere(notice)
+            return
+        channel = self.channels.get(notice.protocol)
+        if channel is None:
+            raise Undelivered(f"This server has no way to deliver by {notice.protocol}.", final=True)
+        channel.deliver(self._delivery(notice))
+
+    def _publish_elsewhere(self, notice: Notice) -> None:
+        if self.elsewhere is None:
+            raise Undelivered("The setting smn_endpoint named an external SMN, and names none now.", final=True)
+        urn = self.elsewhere.topic_urn(notice.topic)
+        if urn is None:
+            raise Undelivered(f"The topic {notice.topic} does not exist at {self.elsewhere_url}.", final=True)
+        self.elsewhere.publish(urn, notice.subject, notice.message, notice.message_id)
+
+    def _delivery(self, notice: Notice) -> Delivery:
+        token = self.unseal(notice.sealed_token, token_context(notice.subscription_uid))
+        topic = Urn(self.region, notice.project_id, notice.topic)
+        notification = notice.kind is Kind.NOTIFICATION
+        return Delivery(
+            message_id=notice.message_id,
+            kind=MessageKind(notice.kind),
+            topic_urn=str(topic),
+            subject=notice.subject,
+            message=notice.message,
+            created_ms=notice.created_ms,
+            protocol=notice.protocol,
+            endpoint=notice.endpoint,
+            subscribe_url="" if notification else f"{self.base_url}{CONFIRM}?token={token}",
+            unsubscribe_url=f"{self.base_url}{UNSUBSCRIBE}?token={token}" if notification else "",
+            subscription_urn=f"{topic}:{notice.subscription_uid}",
+        )

@@ -1,0 +1,1 @@
+"""How a notice reaches who subscribed: by HTTP(S), by e-mail, or through an external SMN."""

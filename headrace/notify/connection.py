@@ -1,0 +1,105 @@
+"""One HTTP exchange with a server of strangers, over a connection that we opened ourselves to a judged address.
+
+The standard library's ``http.client`` is given the socket: nothing in it resolves a name, knows a proxy, follows a
+redirect or tries again. A timer cuts the connection at the deadline: a socket's own timeout counts anew with each byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from headrace.notify.addresses import Target
+
+MAX_ANSWER = 64 * 1024
+"""So many bytes of an answer's body are read, out of politeness: some servers take a hang-up for a withdrawal."""
+
+
+class Deadline:
+    """A moment that nothing outlives."""
+
+    def __init__(self, seconds: float) -> None:
+        self._at = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until it, never negative."""
+        return max(0.0, self._at - time.monotonic())
+
+    @contextlib.contextmanager
+    def cuts(self, connection: socket.socket) -> Iterator[None]:
+        """Within, the connection is shut when the time is up, whatever is being done with it."""
+        lifeline = connection.dup()  # stays ours when TLS takes the socket over
+        with lifeline:
+            timer = threading.Timer(self.left, _shut, (lifeline,))
+            timer.daemon = True
+            timer.start()
+            try:
+                yield
+            finally:
+                timer.cancel()
+                timer.join()
+
+
+def _shut(lifeline: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # closed by the other side already
+        lifeline.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the status, and where to go instead ("" unless a redirect)."""
+
+    status: int
+    location: str
+
+
+def post(
+    target: Target,
+    addresses: Sequence[str],
+    headers: Mapping[str, str],
+    body: bytes,
+    tls: ssl.SSLContext,
+    deadline: Deadline,
+) -> Answer:
+    """Posts to the first of ``addresses`` that takes the connection.
+
+    Raises:
+        OSError: no connection, or it broke or was cut before an answer; ssl.SSLError among them.
+        http.client.HTTPException: what came is no HTTP.
+    """
+    with connect(addresses, target.port, deadline) as raw, deadline.cuts(raw):
+        secure = target.scheme == "https"
+        # The certificate must be the name's, whatever address we connect to.
+        connection = tls.wrap_socket(raw, server_hostname=target.host.rstrip(".")) if secure else raw
+        with connection:
+            exchange = http.client.HTTPConnection(target.host, target.port)
+            exchange.sock = connection
+            exchange.request("POST", target.path, body, {"Host": target.authority, **headers})
+            answer = exchange.getresponse()
+            with contextlib.suppress(OSError, http.client.HTTPException):  # the status has said it all
+                answer.read(MAX_ANSWER)
+            return Answer(answer.status, answer.getheader("Location") or "")
+
+
+def connect(addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:
+    """A connection to the first of ``addresses`` that takes one; raises OSError if none does before the deadline."""
+    failed: OSError = TimeoutError("no time was left to connect")
+    for count, address in enumerate(addresses):
+        share = deadline.left / (len(addresses) - count)
+        if share <= 0:
+            break
+        try:
+            connection = socket.create_connection((address, port), timeout=share)
+        except OSError as error:
+            failed = error
+        else:
+            connection.settimeout(max(deadline.left, 0.001))
+            return connection
+    raise failed

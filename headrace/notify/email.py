@@ -1,0 +1,141 @@
+"""Notices by e-mail, through the operator's SMTP server. Text only, one recipient per mail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import ssl
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+
+import aiosmtplib
+
+from headrace.domain.errors import BadField
+from headrace.notify.addresses import system_resolver
+from headrace.notify.base import Delivery, MessageKind, Undelivered, encodable
+from headrace.notify.connection import Deadline, connect
+from headrace.settings import Settings
+
+MAX_ADDRESS = 254
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_GOODBYE_SECONDS = 1.0
+_SEVEN_BIT = SMTP.clone(cte_type="7bit")
+"""Not every server takes 8 bits."""
+_NOT_CONFIGURED = "No mail server is configured: the operator sets smtp_host and smtp_from."
+
+
+class EmailChannel:
+    """Hands each notice to one SMTP server."""
+
+    protocols = frozenset({"email"})
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises OSError if ``settings.smtp_ca_file`` cannot be read, or holds no certificate (ssl.SSLError)."""
+        self._settings = settings
+        self._tls = ssl.create_default_context()
+        if settings.smtp_ca_file:
+            self._tls.load_verify_locations(settings.smtp_ca_file)
+
+    def check(self, endpoint: str) -> None:
+        """An address in ASCII, as SMN takes it; whether it exists, the confirmation shows."""
+        if not _is_address(endpoint):
+            raise BadField("endpoint", endpoint, "must be an e-mail address, such as operator@example.com.")
+        if not self._settings.smtp_host:
+            raise BadField("protocol", "email", _NOT_CONFIGURED)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """One SMTP session within ``notice_timeout_seconds``; a refusal of the recipient or the mail (5xx) is final."""
+        if not self._settings.smtp_host:
+            raise Undelivered(_NOT_CONFIGURED)
+        if not _is_address(delivery.endpoint):
+            raise Undelivered("The endpoint is no e-mail address.", final=True)
+        mail = compose(delivery, self._settings.smtp_from or "")
+        host, port, seconds = self._settings.smtp_host, self._settings.smtp_port, self._settings.notice_timeout_seconds
+        server = f"{host}:{port}"
+        deadline = Deadline(seconds)
+        try:
+            # Connected here, as a loop that ends would wait for a resolver that hangs.
+            with connect(system_resolver(host, port, deadline.left), port, deadline) as connection:
+                asyncio.run(self._send(mail, delivery.endpoint, connection, deadline))
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            refused = error.recipients[0]
+            raise Undelivered(_told(server, refused), final=refused.code >= 500) from error
+        except aiosmtplib.SMTPDataError as error:
+            raise Undelivered(_told(server, error), final=error.code >= 500) from error
+        except aiosmtplib.SMTPResponseException as error:
+            raise Undelivered(_told(server, error)) from error
+        except TimeoutError as error:
+            raise Undelivered(f"The mail server {server} did not take the mail within {seconds:g} s.") from error
+        except (aiosmtplib.SMTPException, OSError) as error:
+            reason = str(error)[:200] or type(error).__name__
+            raise Undelivered(f"The mail server {server} did not take the mail: {reason}.") from error
+
+    async def _send(self, mail: EmailMessage, recipient: str, connection: socket.socket, deadline: Deadline) -> None:
+        settings = self._settings
+        password = settings.smtp_password
+        connection.setblocking(False)  # noqa: FBT003
+        async with asyncio.timeout(deadline.left):
+            client = aiosmtplib.SMTP(
+                hostname=settings.smtp_host,  # the name of its certificate
+                sock=connection,
+                use_tls=settings.smtp_security == "tls",
+                start_tls=settings.smtp_security == "starttls",  # and nothing is sent if the server has none
+                username=settings.smtp_user,
+                password=password.get_secret_value() if password else None,
+                tls_context=self._tls,
+                timeout=settings.notice_timeout_seconds,
+            )
+            try:
+                await client.connect()
+                await client.sendmail(settings.smtp_from or "", [recipient], mail.as_bytes())
+                with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+                    await client.quit(timeout=_GOODBYE_SECONDS)  # the yes was said, and nothing takes it back
+            finally:
+                await _hang_up(client, connection)
+
+
+async def _hang_up(client: aiosmtplib.SMTP, connection: socket.socket) -> None:
+    client.close()
+    with contextlib.suppress(OSError):  # the server was first
+        connection.shutdown(socket.SHUT_RDWR)
+    for _ in range(5):  # turns of the loop, in which the layers of TLS see that and let go of each other
+        await asyncio.sleep(0)
+
+
+def compose(delivery: Delivery, sender: str) -> EmailMessage:
+    """The mail. The same delivery gives the same headers each time, Message-ID and Date among them."""
+    mail = EmailMessage(policy=_SEVEN_BIT)
+    subject = _one_line(delivery.subject) or f"Notice of {delivery.topic_urn.rpartition(':')[2]}"
+    mail["From"] = sender
+    mail["To"] = delivery.endpoint
+    mail["Subject"] = subject
+    mail["Date"] = datetime.fromtimestamp(delivery.created_ms / 1000, UTC)
+    mail["Message-ID"] = f"<{delivery.message_id}@{sender.rpartition('@')[2].rstrip('>')}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["X-SMN-MESSAGE-TYPE"] = delivery.kind.value
+    mail["X-SMN-MESSAGE-ID"] = delivery.message_id
+    mail["X-SMN-TOPIC-URN"] = delivery.topic_urn
+    text = encodable(delivery.message)
+    if delivery.kind is MessageKind.NOTIFICATION:
+        if delivery.unsubscribe_url:
+            text += f"\n\n--\nTo receive no more of these: {delivery.unsubscribe_url}"
+    elif delivery.subscribe_url not in text:
+        text += f"\n\n{delivery.subscribe_url}"
+    mail.set_content(text + "\n", charset="utf-8")
+    return mail
+
+
+def _is_address(text: str) -> bool:
+    return len(text) <= MAX_ADDRESS and _ADDRESS.fullmatch(text) is not None and ".." not in text
+
+
+def _one_line(text: str) -> str:
+    """Without line breaks and control characters, which would end a header."""
+    return " ".join("".join(c if c.isprintable() else " " for c in encodable(text)).split())
+
+
+def _told(server: str, error: aiosmtplib.SMTPResponseException) -> str:
+    return f"The mail server {server} refused: {error.code} {_one_line(error.message)[:200]}"

@@ -1,0 +1,57 @@
+"""``object_store=embedded``: a laptop's own S3 server, beside a real ``headrace serve``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.objects.access import Keys, S3Access
+from tests.support.seaweed import bucket_at
+from tests.support.server import EXAMPLES, Jobs, ServerUnderTest, processes_of
+
+JAR = EXAMPLES / "jars" / "flink-1" / "statefulCounter.jar"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerUnderTest]:
+    embedded = {"HEADRACE_OBJECT_STORE": "embedded", "HEADRACE_EMBEDDED_S3_PORT": "0"}
+    one = ServerUnderTest(tmp_path / "home", tmp_path / "engines", embedded)
+    one.start()
+    yield one
+    one.down()
+    assert processes_of(tmp_path) == []
+
+
+def of_user(server: ServerUnderTest) -> S3Access:
+    """What a user's tools are told."""
+    told = json.loads((server.home / "server.json").read_text())
+    keys = Keys(told["access_key"], told["secret_key"])
+    return S3Access(told["s3_endpoint"], "us-east-1", path_style=True, default=keys)
+
+
+def weeds(server: ServerUnderTest) -> list[int]:
+    return [pid for pid in processes_of(server.home) if Path(f"/proc/{pid}/exe").resolve().name == "weed"]
+
+
+def test_what_a_users_tools_upload_is_what_a_job_names(server: ServerUnderTest) -> None:
+    bucket = bucket_at(of_user(server), "from-tools", create=True)
+    bucket.put("jars/app.jar", JAR.read_bytes())
+    client = server.client()
+    listed = client.call("GET", "/headrace/v1/{p}/objects/from-tools")
+    assert [found["key"] for found in listed["objects"]] == ["jars/app.jar"]
+    client.call("POST", "/v1.0/{p}/queues", {"queue_name": "q", "queue_type": "general", "cu_count": 16})
+    for scheme in ("obs", "s3", "s3a"):
+        jar = f"{scheme}://from-tools/jars/app.jar"
+        assert Jobs(client).create(f"by-{scheme}", "", entrypoint=jar, obs_bucket="from-tools") > 0
+
+
+def test_it_stays_when_headrace_is_killed(server: ServerUnderTest) -> None:
+    bucket_at(of_user(server), "kept", create=True).put("a", b"kept")
+    before, endpoint = weeds(server), of_user(server).endpoint
+    server.kill()
+    assert bytes(bucket_at(of_user(server), "kept").get("a").bytes()) == b"kept"
+    server.start()
+    assert (weeds(server), of_user(server).endpoint) == (before, endpoint)

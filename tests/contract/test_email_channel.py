@@ -1,0 +1,152 @@
+"""Headers, and what a mail server can refuse: what only the e-mail channel has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.domain.errors import BadField
+from headrace.notify.base import Delivery, MessageKind, Undelivered
+from headrace.notify.email import EmailChannel, compose
+from headrace.settings import load_settings
+from tests.support.certificates import Authority
+from tests.support.receivers import SmtpReceiver
+
+SENDER = "headrace@example.com"
+NOTICE = Delivery(
+    *(
+        "6f1c",
+        MessageKind.NOTIFICATION,
+        "urn:smn:headrace:p:cs_job_exception",
+        "Job 7 failed",
+        "Why.",
+        1_795_859_100_000,
+    ),
+    *("email", "operator@example.com"),
+    unsubscribe_url="https://headrace.example.com/smn/subscription/unsubscribe?x=y",
+)
+
+Make = Callable[..., EmailChannel]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def channel(receiver: SmtpReceiver, **settings: Any) -> EmailChannel:
+        values = {"smtp_port": receiver.port, "smtp_security": "none", "smtp_from": SENDER, **settings}
+        return EmailChannel(load_settings(tmp_path, smtp_host="127.0.0.1", **values))
+
+    return channel
+
+
+@pytest.fixture
+def receiver() -> Iterator[SmtpReceiver]:
+    with SmtpReceiver() as one:
+        yield one
+
+
+def failure(channel: EmailChannel) -> Undelivered:
+    with pytest.raises(Undelivered) as caught:
+        channel.deliver(NOTICE)
+    return caught.value
+
+
+def test_the_mail_as_it_comes(make: Make, receiver: SmtpReceiver) -> None:
+    make(receiver).deliver(NOTICE)
+    [mail] = receiver.mails
+    assert receiver.envelopes == [(SENDER, ["operator@example.com"])]
+    assert {name: mail[name] for name in ("From", "To", "Subject", "Message-ID", "Date", "Auto-Submitted")} == {
+        "From": SENDER,
+        "To": "operator@example.com",
+        "Subject": "Job 7 failed",
+        "Message-ID": "<6f1c@example.com>",
+        "Date": "Sat, 28 Nov 2026 09:45:00 +0000",
+        "Auto-Submitted": "auto-generated",
+    }
+    assert mail.get_content_type() == "text/plain"
+    assert mail.get_content_charset() == "utf-8"
+    assert NOTICE.unsubscribe_url in mail.get_content()
+
+
+def test_a_repeat_is_the_same_mail() -> None:
+    assert compose(NOTICE, SENDER).as_bytes() == compose(NOTICE, SENDER).as_bytes()
+
+
+@pytest.mark.parametrize("ending", ["\r\n", "\n", "\r", "\u2028", "\x0b", "\x85"])
+def test_a_subject_makes_no_headers(make: Make, receiver: SmtpReceiver, ending: str) -> None:
+    make(receiver).deliver(replace(NOTICE, subject=f"Job{ending}Bcc: other@example.com{ending}{ending}body"))
+    [mail] = receiver.mails
+    assert mail["Subject"] == "Job Bcc: other@example.com body"
+    assert mail["Bcc"] is None
+    assert receiver.envelopes[0][1] == ["operator@example.com"]
+
+
+def test_lines_are_short_and_of_seven_bits() -> None:
+    content = compose(replace(NOTICE, subject="ü" * 512, message="ß" * 5000 + "x" * 5000), SENDER).as_bytes()
+    assert content.isascii()
+    assert max(len(line) for line in content.split(b"\r\n")) < 998
+
+
+NO_ADDRESSES = [
+    *("a b@example.com", "<a@example.com>", "a@example.com,b@example.com", "a@[127.0.0.1]", '"a"@example.com'),
+    *("ü@example.com", "a@example.com\n", "@example.com", "a@", "a@b..c", "a@-b.example"),
+    *("a" * 65 + "@example.com", "a@" + "b" * 253),
+]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_what_is_no_address(make: Make, receiver: SmtpReceiver, address: str) -> None:
+    with pytest.raises(BadField, match="e-mail address"):
+        make(receiver).check(address)
+    with pytest.raises(Undelivered) as caught:
+        make(receiver).deliver(replace(NOTICE, endpoint=address))
+    assert caught.value.final
+    assert receiver.mails == []
+
+
+def test_without_a_mail_server_it_says_so(tmp_path: Path) -> None:
+    channel = EmailChannel(load_settings(tmp_path))
+    with pytest.raises(BadField, match="smtp_host"):
+        channel.check("operator@example.com")
+    assert "smtp_host" in failure(channel).reason
+    assert not failure(channel).final
+
+
+def test_a_recipient_that_is_unknown_is_final_and_one_that_is_busy_is_not(make: Make, receiver: SmtpReceiver) -> None:
+    receiver.rcpt_answers.extend(["550 No such user here", "450 Mailbox is busy"])
+    unknown, busy = failure(make(receiver)), failure(make(receiver))
+    assert "550 No such user here" in unknown.reason
+    assert unknown.final
+    assert not busy.final
+
+
+def test_a_wrong_password_is_told_without_the_password(make: Make, authority: Authority) -> None:
+    with SmtpReceiver(authority.context("127.0.0.1"), "courier", "sesame") as secure:
+        told = {"smtp_security": "starttls", "smtp_user": "courier", "smtp_ca_file": authority.file}
+        caught = failure(make(secure, smtp_password="wrong-one", **told))
+        assert "535" in caught.reason
+        assert "wrong-one" not in caught.reason
+        assert not caught.final
+        make(secure, smtp_password="sesame", **told).deliver(NOTICE)
+        assert len(secure.mails) == 1
+
+
+def test_nothing_is_sent_in_clear_if_tls_is_asked_for(make: Make, receiver: SmtpReceiver) -> None:
+    for security in ("starttls", "tls"):
+        assert not failure(make(receiver, smtp_security=security)).final
+    assert receiver.mails == []
+
+
+def test_a_certificate_of_somebody_else_is_refused(make: Make, authority: Authority) -> None:
+    with SmtpReceiver(authority.context("mail.example.com")) as secure:
+        assert "certificate" in failure(make(secure, smtp_security="starttls", smtp_ca_file=authority.file)).reason
+        assert "certificate" in failure(make(secure, smtp_security="starttls")).reason
+        assert secure.mails == []

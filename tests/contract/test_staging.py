@@ -1,0 +1,252 @@
+"""Deployments are prepared out of a real S3 server, without a Flink: what is fetched, how often, what hinders it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import cast
+
+import boto3  # type: ignore[import-untyped]
+import pytest
+from botocore.config import Config  # type: ignore[import-untyped]
+from obs import ObsClient  # type: ignore[import-untyped]
+
+from headrace.domain.deployment import DeploymentPlan
+from headrace.domain.errors import Unavailable
+from headrace.domain.job import JobSpec
+from headrace.domain.observation import Preparation, PreparationState
+from headrace.domain.sizing import size
+from headrace.flink.command import Layout
+from headrace.flink.engines import Engine, EngineStore
+from headrace.objects.artifacts import ArtifactResolver
+from headrace.objects.cache import StageCache, Staged
+from headrace.objects.packages import PackageFiles
+from headrace.objects.s3 import S3Objects
+from headrace.runtimes.staging import Staging
+from tests.api.conftest import MAIN, write_jar
+from tests.support.seaweed import Seaweed, seaweed
+from tests.support.server import wait_until
+from tests.support.stores import access_to
+
+NUMBERS = count(1)
+BUCKET = "jars"
+
+
+class Engines:
+    """One engine of no files: nothing is started here."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in ("lib", "plugins"):
+            (folder / name).mkdir(parents=True)
+        self._engine = Engine("1.20.5", folder, folder / "java", 11, (), folder / "lock", 0)
+
+    def find(self, _version: str) -> Engine:
+        return self._engine
+
+
+class Counting(S3Objects):
+    """Counts what is fetched; ``hold`` is waited for in the midst of it."""
+
+    def __init__(self, server: Seaweed, timeout_s: float) -> None:
+        super().__init__(access_to(server, timeout_s=timeout_s))
+        self.fetched: list[tuple[str, int]] = []
+        self.midst: Callable[[int], None] = lambda _done: None
+
+    def get_stream(self, bucket: str, key: str, begin: int = 0, version: str = "") -> tuple[int, Iterator[bytes]]:
+        whole, pieces = super().get_stream(bucket, key, begin, version)
+        self.fetched.append((key, begin))
+        return whole, self._watched(pieces, begin)
+
+    def _watched(self, pieces: Iterator[bytes], done: int) -> Iterator[bytes]:
+        for piece in pieces:
+            done += len(piece)
+            yield piece
+            self.midst(done)
+
+
+@dataclass
+class Site:
+    """A place where deployments are prepared."""
+
+    folder: Path
+    objects: Counting
+    staging: Staging
+
+    def layout(self, plan: DeploymentPlan) -> Layout:
+        return Layout(self.folder / plan.name)
+
+    def plan(self, *jars: str, attempt: int = 1, number: int | None = None) -> DeploymentPlan:
+        number = number or next(NUMBERS)
+        entrypoint, *others = jars
+        spec = JobSpec(name="j", cu_number=2, main_class=MAIN)
+        shape = size(spec, {}, 4096)
+        plan = DeploymentPlan(
+            name=f"job-{number}-{attempt}",
+            job_id=number,
+            attempt=attempt,
+            job_name="j",
+            engine="1.20.5",
+            shape=shape,
+            entrypoint=entrypoint,
+            dependency_jars=tuple(others),
+            main_class=MAIN,
+            project_id="p",
+        )
+        self.layout(plan).folder.mkdir(mode=0o700)
+        return plan
+
+    def begin(self, plan: DeploymentPlan, earlier: DeploymentPlan | None = None) -> None:
+        self.staging.begin(plan, self.layout(plan), self.layout(earlier) if earlier else None)
+
+    def settled(self, plan: DeploymentPlan) -> Preparation:
+        def look() -> Preparation | None:
+            found = self.staging.look(plan.name, self.layout(plan))
+            return found if found.state in (PreparationState.READY, PreparationState.FAILED) else None
+
+        return wait_until(f"{plan.name} is prepared, or cannot be", look)
+
+    def prepared(self, plan: DeploymentPlan, earlier: DeploymentPlan | None = None) -> str:
+        """What the journal says."""
+        self.begin(plan, earlier)
+        found = self.settled(plan)
+        assert found.state is PreparationState.READY, found.note
+        return found.note
+
+
+@pytest.fixture(scope="module")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    with seaweed(tmp_path_factory.mktemp("weed")) as server:
+        server.create_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture
+def site(tmp_path: Path, weed: Seaweed) -> Site:
+    objects = Counting(weed, 3.0)
+    resolver = ArtifactResolver(objects, PackageFiles(tmp_path / "packages"), lambda *_: "", {BUCKET: "p"}.get)
+    cache = StageCache(tmp_path / "cache", 1 << 30)
+
+    def fetch(project_id: str, reference: str, target: Path) -> Staged:
+        return cache.put(resolver.locate(project_id, reference), target)
+
+    return Site(tmp_path, objects, Staging(cast("EngineStore", Engines(tmp_path / "engine")), fetch))
+
+
+def by_boto3(weed: Seaweed, jar: Path, key: str) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=weed.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=weed.access_key,
+        aws_secret_access_key=weed.secret_key,
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    client.upload_file(str(jar), BUCKET, key)
+
+
+def by_obs_sdk(weed: Seaweed, jar: Path, key: str) -> None:
+    client = ObsClient(
+        access_key_id=weed.access_key,
+        secret_access_key=weed.secret_key,
+        server=weed.endpoint,
+        signature="v4",
+        path_style=True,
+        is_signature_negotiation=False,
+    )
+    try:
+        answer = client.putFile(BUCKET, key, str(jar))
+        assert answer.status < 300, answer
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("upload", [by_boto3, by_obs_sdk])
+def test_what_a_users_tools_upload_is_staged(
+    site: Site, weed: Seaweed, tmp_path: Path, upload: Callable[..., None]
+) -> None:
+    jar = write_jar(tmp_path / "app.jar", MAIN)
+    key = f"{upload.__name__}/app.jar"
+    upload(weed, jar, key)
+    plan = site.plan(f"s3a://{BUCKET}/{key}")
+    note = site.prepared(plan)
+    assert (site.layout(plan).usrlib / "app.jar").read_bytes() == jar.read_bytes()
+    assert note.startswith("Flink 1.20.5 is to run app.jar (sha256 ")
+    assert f"{jar.stat().st_size} bytes" in note
+
+
+def test_fifty_jobs_stage_a_jar_once(site: Site, weed: Seaweed, tmp_path: Path) -> None:
+    by_boto3(weed, write_jar(tmp_path / "app.jar", MAIN), "fifty/app.jar")
+    by_boto3(weed, tmp_path / "app.jar", "fifty/same.jar")
+    plans = [site.plan(f"obs://{BUCKET}/fifty/app.jar", f"obs://{BUCKET}/fifty/same.jar") for _ in range(50)]
+    for plan in plans:
+        site.begin(plan)
+    assert {site.settled(plan).state for plan in plans} == {PreparationState.READY}
+    assert sorted(site.objects.fetched) == [("fifty/app.jar", 0), ("fifty/same.jar", 0)]
+    (content,) = (tmp_path / "cache" / "contents").iterdir()
+    assert content.stat().st_nlink == 101
+
+
+def test_a_jar_that_is_replaced_counts_from_the_next_run_on(site: Site, weed: Seaweed, tmp_path: Path) -> None:
+    by_boto3(weed, write_jar(tmp_path / "app.jar", MAIN), "replaced/app.jar")
+    first = site.plan(f"obs://{BUCKET}/replaced/app.jar")
+    told = site.prepared(first)
+    by_boto3(weed, write_jar(tmp_path / "app.jar", MAIN, "a.New"), "replaced/app.jar")
+    restarted = site.plan(f"obs://{BUCKET}/replaced/app.jar", attempt=2, number=first.job_id)
+    assert site.prepared(restarted, first) == told
+    anew = site.plan(f"obs://{BUCKET}/replaced/app.jar")
+    assert site.prepared(anew) != told
+    assert (site.layout(anew).usrlib / "app.jar").read_bytes() == (tmp_path / "app.jar").read_bytes()
+
+
+def test_what_is_missing_is_final_and_says_so(site: Site) -> None:
+    for reference, words in ((f"obs://{BUCKET}/none.jar", "does not exist"), ("obs://other/a.jar", "no such bucket")):
+        plan = site.plan(reference)
+        site.begin(plan)
+        found = site.settled(plan)
+        assert (found.state, found.heals, found.passes) == (PreparationState.FAILED, False, False)
+        assert words in found.note
+
+
+def test_the_storage_is_killed_in_the_midst_and_staging_goes_on(site: Site, weed: Seaweed, tmp_path: Path) -> None:
+    jar = write_jar(tmp_path / "app.jar", MAIN)
+    with jar.open("rb") as file:  # a ZIP may have anything before it
+        tail = file.read()
+    big = tmp_path / "big.jar"
+    big.write_bytes(bytes(range(256)) * (48 << 12) + tail)
+    by_boto3(weed, big, "killed/big.jar")
+    reached = threading.Event()
+
+    def kill(done: int) -> None:
+        if done >= 8 << 20 and not reached.is_set():
+            reached.set()
+            weed.kill()
+
+    site.objects.midst = kill
+    plan = site.plan(f"obs://{BUCKET}/killed/big.jar")
+    site.begin(plan)
+    found = site.settled(plan)
+    assert (found.state, found.heals, found.passes) == (PreparationState.FAILED, True, True), found.note
+    for _ in range(3):  # as the driver does
+        with pytest.raises(Unavailable, match="The object storage at"):
+            site.begin(plan)
+        site.begin(plan)
+        assert site.settled(plan).passes
+    weed.start()
+
+    def once_more() -> bool:
+        try:
+            site.begin(plan)
+        except Unavailable:
+            time.sleep(0.1)
+            site.begin(plan)
+        return site.settled(plan).state is PreparationState.READY
+
+    wait_until("it is staged", once_more)
+    assert (site.layout(plan).usrlib / "big.jar").read_bytes() == big.read_bytes()
+    begins = [begin for key, begin in site.objects.fetched if key == "killed/big.jar"]
+    assert begins[0] == 0
+    assert begins[-1] >= 8 << 20

@@ -1,0 +1,284 @@
+"""The courier over real channels and real receivers: at least once, with one id, whoever says no and whatever dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.control.courier import Courier, Tries
+from headrace.domain.job import Job, JobSpec, Phase, Record
+from headrace.domain.rights import Caller
+from headrace.settings import Settings
+from headrace.store.database import Database
+from headrace.store.jobs import JobStore
+from headrace.store.journal import Kind
+from headrace.store.notices import NoticeStore, State, new_message
+from headrace.store.topics import Status, Topic, TopicStore, Wanted
+from tests.support.notices import SIGNER, TRIES, courier_of, deliver_all
+from tests.support.people import VAULT
+from tests.support.promises import promise
+from tests.support.receivers import HttpReceiver, SmtpReceiver, is_authentic
+
+PROJECT = "0123456789abcdef0123456789abcdef"
+
+
+class Killed(BaseException):
+    """Headrace ends here; nothing that it would have done next is done."""
+
+
+class Stand:
+    """The stores of one home, and a courier that may be killed and begun anew."""
+
+    def __init__(self, home: Path, settings: Settings) -> None:
+        self.home = home
+        self.settings = settings
+        self.ms = 1_790_000_000_000
+        self.kill_at = ""
+        self.open()
+
+    def open(self) -> None:
+        self.database = Database(self.home / "db.sqlite")
+        self.jobs, self.topics = JobStore(self.database), TopicStore(self.database)
+        self.notices = NoticeStore(self.database)
+        self.courier: Courier = courier_of(self.settings, self.notices, lambda: self.ms, step=self._step)
+
+    def again(self) -> None:
+        """Another process on the same home."""
+        self.database.close()
+        self.kill_at = ""
+        self.open()
+
+    def _step(self, name: str) -> None:
+        if name == self.kill_at:
+            raise Killed(name)
+
+    def topic(self, name: str = "alarms") -> Topic:
+        return self.topics.create(PROJECT, name, "", "ann", now_ms=self.ms)[0]
+
+    def subscribe(self, topic: Topic, protocol: str, endpoint: str, *, confirmed: bool = True) -> int:
+        uid = f"{len(self.topics.subscriptions(PROJECT)):032x}"
+        token = f"secret of {uid}"
+        sealed = VAULT.seal(token, f"subscription {uid}")
+        give_up = TRIES.give_up_ms
+        wanted = Wanted(uid, protocol, endpoint, "", "ann", token, sealed, confirmed=confirmed, give_up_ms=give_up)
+        return self.topics.subscribe(topic, wanted, now_ms=self.ms)[0].id
+
+    def failing(self, topic: str = "alarms", cause: str = "out of memory") -> Job:
+        """A job whose run fails."""
+        spec = JobSpec("orders", queue_name="q", entrypoint="obs://b/a.jar", smn_topic=topic)
+        job = self.jobs.create(Caller(PROJECT, "ann"), spec, now_ms=self.ms)
+        job = self.jobs.move(job, Record(Phase.PREPARING, 1, first_attempt=1), now_ms=self.ms)
+        return self.jobs.move(job, job.record.evolve(phase=Phase.FAILED, note=cause), now_ms=self.ms)
+
+    def states(self) -> list[tuple[str, State]]:
+        return [(one.protocol, one.state) for one in self.notices.page(PROJECT, None, limit=100, offset=0)[1]]
+
+    def journal(self, job: Job) -> list[str]:
+        return [line.note for line in self.jobs.history(job.id) if line.kind is Kind.NOTICE]
+
+
+@pytest.fixture
+def http() -> Iterator[HttpReceiver]:
+    with HttpReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpReceiver]:
+    with SmtpReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def stand(tmp_path: Path, smtp: SmtpReceiver) -> Iterator[Stand]:
+    mail = {"smtp_host": "127.0.0.1", "smtp_port": smtp.port, "smtp_from": "h@example.com", "smtp_security": "none"}
+    one = Stand(tmp_path, Settings(home=tmp_path, **mail))  # type: ignore[arg-type]
+    yield one
+    one.database.close()
+
+
+@promise("A notice of a failure reaches each subscriber, however often it is refused first, with the cause inside.")
+def test_a_receiver_that_refuses_three_times_gets_it_once(stand: Stand, http: HttpReceiver, smtp: SmtpReceiver) -> None:
+    topic = stand.topic()
+    stand.subscribe(topic, "http", f"{http.url}/hook")
+    stand.subscribe(topic, "email", "ann@example.com")
+    http.answers.extend([500, 503, 404])
+    job = stand.failing()
+    waits = []
+    for _ in range(4):
+        deliver_all(stand.courier)
+        waiting = stand.notices.page(PROJECT, State.WAITING, limit=9, offset=0)[1]
+        waits += [one.next_ms - stand.ms for one in waiting]
+        stand.ms = max([stand.ms, *(one.next_ms for one in waiting)])
+    assert waits == [1000, 2000, 4000]
+    assert sorted(stand.states()) == [("email", State.DELIVERED), ("http", State.DELIVERED)]
+    assert len({post.body["message_id"] for post in http.posts}) == 1
+    assert [len(http.posts), len(smtp.mails)] == [4, 1]
+    body = http.posts[-1].body
+    assert body["subject"] == "Flink job orders has failed"
+    assert "out of memory" in body["message"]
+    assert f"job_id: {job.id}" in body["message"]
+    assert body["topic_urn"] == f"urn:smn:headrace:{PROJECT}:alarms"
+    assert is_authentic(body, SIGNER.certificate_pem)
+    assert smtp.mails[0]["X-SMN-MESSAGE-ID"] == body["message_id"]
+    assert "out of memory" in smtp.mails[0].get_content()
+    assert stand.journal(job) == []
+    stand.ms += 10**9
+    assert deliver_all(stand.courier) == 0
+
+
+@promise("Killed between a failure and its notice, Headrace tells it after the next start.")
+def test_killed_before_the_delivery_it_is_delivered_after_the_next_start(stand: Stand, http: HttpReceiver) -> None:
+    stand.subscribe(stand.topic(), "http", http.url)
+    stand.failing()
+    stand.again()  # nothing was put on its way
+    stand.kill_at = "before deliver"
+    with pytest.raises(Killed):
+        deliver_all(stand.courier)
+    assert http.posts == []
+    stand.again()
+    assert deliver_all(stand.courier) == 1
+    assert [len(http.posts), *stand.states()] == [1, ("http", State.DELIVERED)]
+
+
+@promise("A notice is repeated only if Headrace dies between the receiver's yes and its own note, with the same id.")
+def test_killed_between_the_yes_and_the_note_the_repeat_has_the_same_id(stand: Stand, http: HttpReceiver) -> None:
+    stand.subscribe(stand.topic(), "http", http.url)
+    stand.failing()
+    stand.kill_at = "after deliver"
+    with pytest.raises(Killed):
+        deliver_all(stand.courier)
+    assert stand.states() == [("http", State.WAITING)]
+    stand.again()
+    assert deliver_all(stand.courier) == 1
+    assert deliver_all(stand.courier) == 0
+    first, second = http.posts
+    assert first.body == second.body
+    assert first.headers["X-SMN-MESSAGE-ID"] == second.headers["X-SMN-MESSAGE-ID"]
+
+
+def test_it_is_put_on_its_way_whole_or_not_at_all(stand: Stand, http: HttpReceiver) -> None:
+    topic = stand.topic()
+    stand.subscribe(topic, "http", f"{http.url}/1")
+    stand.subscribe(topic, "http", f"{http.url}/2")
+    stand.failing()
+    with stand.database.write() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER broken BEFORE INSERT ON deliveries WHEN NEW.subscription_id = 2 "
+            "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    with pytest.raises(Exception, match="disk full"):
+        stand.courier.look()
+    assert stand.states() == []
+    with stand.database.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER broken")
+    assert deliver_all(stand.courier) == 2
+    assert len(stand.notices.owed()) == 0
+
+
+def test_a_topic_that_has_gone_is_a_dead_letter_and_can_be_retried(stand: Stand, http: HttpReceiver) -> None:
+    job = stand.failing()
+    deliver_all(stand.courier)
+    (dead,) = stand.notices.page(PROJECT, State.DEAD, limit=9, offset=0)[1]
+    assert (dead.endpoint, dead.error) == ("", "The topic alarms does not exist.")
+    assert "Nobody was told" in stand.journal(job)[0]
+    stand.subscribe(stand.topic(), "http", http.url)
+    stand.notices.retry(PROJECT, dead.id, now_ms=stand.ms, until_ms=stand.ms + 1)
+    assert deliver_all(stand.courier) == 1
+    assert http.posts[0].body["message_id"] == dead.message_id
+    assert stand.states() == [("http", State.DELIVERED)]
+
+
+def test_a_topic_without_subscribers_is_told_in_the_journal(stand: Stand) -> None:
+    stand.subscribe(stand.topic(), "http", "http://127.0.0.1:9/", confirmed=False)
+    stand.topics.unsubscribe(stand.topics.subscriptions(PROJECT)[0], now_ms=stand.ms)
+    job = stand.failing()
+    deliver_all(stand.courier)
+    assert stand.journal(job) == ["Nobody was told: the topic alarms has no confirmed subscription."]
+
+
+def test_what_is_refused_for_good_or_for_too_long_is_dead(stand: Stand, http: HttpReceiver) -> None:
+    stand.subscribe(stand.topic(), "http", http.url)
+    http.answers.append(410)
+    job = stand.failing()
+    deliver_all(stand.courier)
+    (dead,) = stand.notices.page(PROJECT, None, limit=9, offset=0)[1]
+    assert (dead.state, dead.attempts) == (State.DEAD, 1)
+    assert stand.journal(job) == [f"A http subscriber was not told: {dead.error}"]
+    stand.notices.retry(PROJECT, dead.id, now_ms=stand.ms, until_ms=stand.ms + 2500)
+    http.answers.extend([500] * 9)
+    for _ in range(3):
+        deliver_all(stand.courier)
+        stand.ms += 4000
+    (dead,) = stand.notices.page(PROJECT, State.DEAD, limit=9, offset=0)[1]
+    assert dead.attempts == 2
+    assert "500" in dead.error
+
+
+def test_a_slow_receiver_makes_nobody_else_wait(stand: Stand, http: HttpReceiver) -> None:
+    """With its threads: two subscriptions, of which one hangs until the other one has its notice."""
+    with HttpReceiver() as slow:
+        slow.answers.append("hang")
+        topic = stand.topic()
+        stand.subscribe(topic, "http", slow.url)
+        stand.subscribe(topic, "http", http.url)
+        stand.courier.start()
+        stand.failing()
+        stand.courier.wake()
+        until(lambda: bool(http.posts) and ("http", State.DELIVERED) in stand.states())
+        assert ("http", State.WAITING) in stand.states()
+        slow.released.set()
+    stand.courier.stop()
+
+
+def test_links_confirm_and_cancel(stand: Stand, http: HttpReceiver) -> None:
+    topic = stand.topic()
+    stand.subscribe(topic, "http", http.url, confirmed=False)
+    assert deliver_all(stand.courier) == 1
+    body = http.posts[0].body
+    assert body["type"] == "SubscriptionConfirmation"
+    assert is_authentic(body, SIGNER.certificate_pem)
+    link, _, token = body["subscribe_url"].partition("?token=")
+    assert link == "http://testserver/smn/subscription/confirm"
+    stand.failing()
+    assert deliver_all(stand.courier) == 0, "nobody is sent anything who has not confirmed"
+    assert stand.topics.confirm(token, now_ms=stand.ms).status is Status.CONFIRMED
+    stand.notices.publish(topic, new_message(topic, "s", "m", {}), now_ms=stand.ms, until_ms=stand.ms, trace=None)
+    assert deliver_all(stand.courier) == 1
+    assert http.posts[1].body["unsubscribe_url"].endswith(token)
+    stand.topics.cancel(token, now_ms=stand.ms, give_up_ms=1000)
+    assert deliver_all(stand.courier) == 1
+    assert http.posts[2].body["type"] == "UnsubscribeConfirmation"
+    assert http.posts[2].body["subscribe_url"].endswith(token)
+
+
+def test_old_notices_are_forgotten_but_not_those_that_wait(stand: Stand, http: HttpReceiver) -> None:
+    topic = stand.topic()
+    stand.subscribe(topic, "http", http.url)
+    http.answers.append(500)
+    for _ in range(2):
+        stand.notices.publish(topic, new_message(topic, "", "m", {}), now_ms=stand.ms, until_ms=stand.ms, trace=None)
+    stand.courier.look()
+    stand.courier.deliver_next(1)
+    assert stand.notices.forget(stand.ms + 1) == 1
+    assert stand.states() == [("http", State.WAITING)]
+
+
+def test_the_wait_doubles_up_to_an_hour() -> None:
+    tries = Tries(first_ms=5000, give_up_ms=0, kept_ms=0)
+    assert [tries.wait_ms(attempts) for attempts in (1, 2, 3, 10, 20, 10_000)] == [
+        5000,
+        10_000,
+        20_000,
+        2_560_000,
+        3_600_000,
+        3_600_000,
+    ]
+
+
+def until(look: object) -> None:
+    from tests.support.server import wait_until
+
+    wait_until("it is so", look, 60)  # type: ignore[arg-type]

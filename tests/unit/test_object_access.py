@@ -1,0 +1,103 @@
+"""The settings of an S3 endpoint: what is refused at the start, and that no secret is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from headrace.cli import app
+from headrace.domain.errors import HomeUnusable
+from headrace.objects import access
+from headrace.objects.access import Keys
+from headrace.settings import Settings, load_settings
+
+SECRET = "a-secret-that-nobody-may-see"
+S3 = {"object_store": "s3", "s3_endpoint": "https://obs.example.com", "s3_access_key": "AK", "s3_secret_key": SECRET}
+
+
+def given(tmp_path: Path, **changes: Any) -> Settings:
+    return load_settings(tmp_path, **{**S3, **changes})
+
+
+def test_an_endpoint_and_its_keys(tmp_path: Path) -> None:
+    settings = given(tmp_path, s3_endpoint="https://obs.example.com:8443/", s3_region="eu-de", s3_path_style=False)
+    found = access.of_settings(settings)
+    assert (found.endpoint, found.region, found.path_style) == ("https://obs.example.com:8443", "eu-de", False)
+    assert found.of("any") == Keys("AK", SECRET)
+    for shown in (repr(settings), str(settings), repr(found), repr(found.default)):
+        assert SECRET not in shown
+
+
+def test_a_bucket_has_keys_of_its_own(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(f'{{"mine": {{"access_key": "MY", "secret_key": "{SECRET}"}}}}')
+    found = access.of_settings(given(tmp_path, s3_secret_key="other", s3_bucket_keys_file=keys))
+    assert found.of("mine") == Keys("MY", SECRET)
+    assert found.of("theirs") == Keys("AK", "other")
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"s3_endpoint": None}, "needs s3_endpoint"),
+        ({"s3_access_key": None}, "belong together"),
+        ({"s3_secret_key": None}, "belong together"),
+        ({"s3_access_key": None, "s3_secret_key": None}, "needs s3_access_key"),
+        ({"object_store": "folder"}, "object_store=s3 only"),
+        ({"object_store": "ftp"}, "'folder', 's3' or 'embedded'"),
+        ({"s3_endpoint": "obs.example.com"}, "must be http"),
+        ({"s3_endpoint": "ftp://obs.example.com"}, "must be http"),
+        ({"s3_endpoint": "https://obs.example.com/bucket"}, "no bucket"),
+        ({"s3_endpoint": "https://obs.example.com:port"}, "must be http"),
+        ({"s3_endpoint": "https://AK:SK@obs.example.com"}, "must not have keys"),
+        ({"s3_proxy": "proxy"}, "must be http"),
+        ({"s3_timeout_seconds": 0}, "greater than 0"),
+        ({"stage_cache_mb": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(home=tmp_path, **{key: value for key, value in {**S3, **changes}.items() if value is not None})
+    assert words in str(refused.value.errors()[0]["msg"])
+
+
+@pytest.mark.parametrize("name", ["s3_secret_key", "s3_secert_key"])
+def test_the_command_tells_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Neither of settings that do not fit together, nor of one that is misspelt."""
+    (tmp_path / "headrace.toml").write_text(f'{name} = "{SECRET}"\n')
+    monkeypatch.setattr("sys.argv", ["headrace", "objects", "ls", "--home", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        app.main()
+    told = capsys.readouterr().err
+    assert "error: setting" in told
+    assert SECRET not in told
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        (f'{{"b": "{SECRET}"', "no JSON"),
+        (f'["{SECRET}"]', "must hold"),
+        (f'{{"b": {{"access_key": "A", "secret": "{SECRET}"}}}}', "no such pair of keys"),
+    ],
+)
+def test_a_file_of_keys_that_is_none(tmp_path: Path, content: str | None, words: str) -> None:
+    keys = tmp_path / "keys.json"
+    if content is not None:
+        keys.write_text(content)
+    with pytest.raises(HomeUnusable, match=words) as refused:
+        access.of_settings(given(tmp_path, s3_bucket_keys_file=keys))
+    assert SECRET not in str(refused.value)
+    assert str(keys) in str(refused.value)
+
+
+def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(HomeUnusable, match="s3_ca_file"):
+        access.of_settings(given(tmp_path, s3_ca_file=tmp_path / "none.pem"))

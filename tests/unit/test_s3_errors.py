@@ -1,0 +1,66 @@
+"""What an endpoint's refusal means does not depend on how an object is called."""
+
+from __future__ import annotations
+
+import pytest
+from obstore.exceptions import BaseError, GenericError
+from obstore.store import S3Store
+
+from headrace.domain.errors import BucketForbidden, HeadraceError, ObjectNotFound, StoreFull, StoreSilent
+from headrace.objects.s3_errors import meaning
+from tests.support.s3_answers import answering
+
+NAMES = [
+    "a.jar",
+    "tls/certificate.jar",
+    "timed out/dns error",
+    "<Code>QuotaExceeded</Code>",
+    "no space left",
+    "inner: x",
+]
+
+
+def asked(url: str, key: str) -> str:
+    store = S3Store(
+        "bucket",
+        endpoint=url,
+        region="r",
+        access_key_id="AK",
+        secret_access_key="SK",
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )
+    with pytest.raises((BaseError, FileNotFoundError)) as refused:
+        store.get(key)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("key", NAMES)
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "AccessDenied", BucketForbidden),
+        (404, "NoSuchKey", ObjectNotFound),
+        (403, "QuotaExceeded", StoreFull),
+        (503, "SlowDown", StoreSilent),
+    ],
+)
+def test_an_answer(key: str, status: int, code: str, kind: type[HeadraceError]) -> None:
+    with answering(status, code) as url:
+        text = asked(url, key)
+    assert type(meaning(url, "bucket", key, text)) is kind
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_no_answer(key: str) -> None:
+    with answering(200) as url:
+        pass
+    found = meaning(url, "bucket", key, asked(url, key))
+    assert type(found) is StoreSilent
+    assert "cannot be reached" in str(found)
+
+
+def test_what_nobody_knows_is_told_as_it_is() -> None:
+    found = meaning("http://e", "bucket", "k", str(GenericError("something new")))
+    assert "something new" in str(found)
