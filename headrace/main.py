@@ -92,10 +92,9 @@ class Server:
     object_server: ObjectServer | None
 
     def start(self) -> None:
-        """Starts all that works on its own."""
+        """Starts all that works on its own, but for the courier, whose links need a server that answers."""
         self.driver.start()
         self.logs.start()
-        self.courier.start()
 
     def stop(self) -> None:
         """Ends it; running jobs are left as they are."""
@@ -273,6 +272,7 @@ def serve(
         server.home.server_file.unlink(missing_ok=True)  # of one that was killed
         server.courier.base_url = settings.public_url or url
         server.start()
+        server.courier.start()
         announcer = threading.Thread(target=_announce, args=(http, server, url, ready), daemon=True)
         announcer.start()
         previous = {number: signal.signal(number, http.leave) for number in (signal.SIGTERM, signal.SIGINT)}
