@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST := $(BIN)/python -m pytest --durations=20
 WORKERS ?= 2
 
-.PHONY: setup demo test reliability check fuzz faults bench serve lock clean
+.PHONY: setup demo test maven reliability check fuzz faults bench serve lock clean
 .DEFAULT_GOAL := setup
 
 setup: $(VENV)/run.done  ## install Headrace into .venv
@@ -19,12 +19,19 @@ serve: setup  ## the API on http://127.0.0.1:7373
 	$(BIN)/headrace serve
 
 # Tests on real Flink mostly wait for JVMs: WORKERS of their modules run at a time, when the others are done.
-test: $(VENV)/dev.done  ## all tests: those without Flink on WORKERS cores, then those on real Flink
+test: $(VENV)/dev.done maven  ## all tests: those without Flink on WORKERS cores, then those on real Flink
 	@trap 'exit 130' INT; quick=passed; flink=passed; rm -rf build/figures; export HEADRACE_FIGURES=build/figures; \
 	$(PYTEST) -m 'not flink' -n $(WORKERS) --dist worksteal || quick=FAILED; \
 	$(PYTEST) -m flink -n $(WORKERS) --dist loadfile || flink=FAILED; \
 	echo "without Flink: $$quick; on real Flink: $$flink"; \
 	test $$quick$$flink = passedpassed
+
+# Flink's S3 file system is on Maven Central only; tests of jobs on S3 fetch it as an operator's Headrace does.
+maven:
+	@test -n "$$HEADRACE_S3_PLUGIN_FOLDER" || command -v mvn >/dev/null || { test "$$(id -u)" = 0 \
+	  && apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends maven; } \
+	  || { echo "The tests on S3 need Maven: install it (Debian: apt install maven), or name a folder with Flink's S3" \
+	  "file systems in HEADRACE_S3_PLUGIN_FOLDER." >&2; exit 1; }
 
 reliability: $(VENV)/dev.done  ## writes docs/reliability.md from the results of the last `make test`
 	$(BIN)/python -m tests.support.promises build/figures

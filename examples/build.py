@@ -52,7 +52,7 @@ def jars() -> list[Jar]:
         Jar("examples/jars/test1.jar", ("examples/test1/mygroup/Test1.java",)),
         Jar(
             "headrace/flink/plugins/headrace-obs.jar",
-            ("flink-plugins/obs/src/headrace/obs/ObsFileSystemFactory.java",),
+            tuple(f"flink-plugins/obs/src/headrace/obs/{name}FileSystemFactory.java" for name in ("Obs", "S3", "S3a")),
             flink="1.17",
             sourcepath=("flink-plugins/obs/src",),
             resources="flink-plugins/obs/resources",

@@ -34,6 +34,7 @@ from headrace.domain.job import AT_REST, Goal, JobSpec, Phase
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, memory, preflight
 from headrace.flink.engines import EngineStore
+from headrace.flink.s3 import S3Plugins
 from headrace.home import Home, write_private
 from headrace.identity.accounts import Accounts
 from headrace.identity.founding import Founded, Identity, open_identity
@@ -51,6 +52,7 @@ from headrace.runtimes.local import Limits, LocalRuntime
 from headrace.runtimes.logfiles import Logged
 from headrace.runtimes.object_server import ObjectServer
 from headrace.runtimes.processes import boot_id
+from headrace.runtimes.s3 import S3Store
 from headrace.runtimes.staging import Fetch
 from headrace.settings import Settings
 from headrace.store.audit import AuditStore
@@ -162,6 +164,7 @@ def build(
             home.folder,
             engines,
             _fetcher(artifacts, StageCache(home.folder / "cache", settings.stage_cache_mb << 20)),
+            endpoint=_endpoint(settings, objects, owner),
             limits=Limits(
                 settings.unresponsive_after_seconds,
                 settings.taskmanager_silent_after_seconds,
@@ -364,6 +367,14 @@ def _object_store(settings: Settings, home: Home, server: ObjectServer | None) -
     if settings.object_store == "s3":
         return S3Objects(access.of_settings(settings))
     return FolderObjects(home.folder / "objects")
+
+
+def _endpoint(settings: Settings, objects: Objects, owner: Callable[[str], str | None]) -> S3Store | None:
+    """How Flink reaches the buckets; None where they are folders."""
+    if not isinstance(objects, S3Objects):
+        return None
+    plugins = S3Plugins(settings.engine_store, settings.s3_plugin_folder)
+    return S3Store(objects.access, objects, plugins, lambda project_id, bucket: owner(bucket) == project_id)
 
 
 def _adopt(objects: Objects, buckets: BucketStore, identity: Identity) -> None:

@@ -153,8 +153,8 @@ class Settings(BaseSettings):
     s3_plugin_folder: Annotated[
         Path | None,
         Field(
-            description="Folder with flink-s3-fs-hadoop or flink-s3-fs-presto JARs for the engines; default: they come "
-            "from Maven Central."
+            description="Folder with Flink's S3 file systems for the engines, `flink-s3-fs-hadoop-<version>.jar`; "
+            "default: they come from Maven Central, by the command `mvn`."
         ),
     ] = None
     embedded_s3_port: Annotated[

@@ -16,6 +16,7 @@ from rich.console import Console
 from headrace.domain.errors import EngineUnknown
 from headrace.flink import catalog
 from headrace.flink.engines import EngineStore
+from headrace.flink.s3 import S3Plugins
 from headrace.home import Home
 from headrace.runtimes import machine
 from headrace.settings import Settings, load_settings
@@ -97,6 +98,23 @@ def _engines(settings: Settings) -> Iterator[Finding]:
         f"Flink {default} (default) in the engine store; installed: {', '.join(installed) or 'none'}",
         f"headrace engines install {default} (about 300 MB from PyPI); the first job does it by itself too",
         fatal=False,
+    )
+    if settings.object_store != "folder":
+        yield _s3(settings, default)
+
+
+def _s3(settings: Settings, engine: str) -> Finding:
+    """Without it no job can be prepared whose buckets are behind an endpoint."""
+    found = S3Plugins(settings.engine_store, settings.s3_plugin_folder).find(engine)
+    by_itself = settings.s3_plugin_folder is not None or shutil.which("mvn") is not None
+    return Finding(
+        found is not None,
+        f"Flink's S3 file system for Flink {engine}: {found or 'not in the engine store'}",
+        f"headrace engines install {engine} --s3; the first job does it by itself too"
+        if by_itself
+        else "install Maven (command mvn; Debian: apt install maven), or put flink-s3-fs-hadoop-"
+        f"{catalog.s3_plugin_for(engine)}.jar into a folder and name it with HEADRACE_S3_PLUGIN_FOLDER",
+        fatal=not by_itself,
     )
 
 

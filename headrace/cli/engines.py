@@ -18,6 +18,7 @@ from headrace.domain.errors import EngineUnknown, HeadraceError
 from headrace.flink import catalog
 from headrace.flink.engines import Engine, EngineStore
 from headrace.flink.installer import InstallProgress, Report
+from headrace.flink.s3 import S3Plugins
 from headrace.settings import load_settings
 
 app = typer.Typer(help="Install, check and remove Flink versions.", no_args_is_help=False)
@@ -36,23 +37,33 @@ def engines(context: typer.Context) -> None:
 def list_engines() -> None:
     """Show what is installed, who uses it, and what else can be installed."""
     store = _store()
-    table = Table("Flink", "State", "Java", "Size", "Used by process", box=None, pad_edge=False)
+    plugins = _plugins()
+    table = Table("Flink", "State", "Java", "S3", "Size", "Used by process", box=None, pad_edge=False)
     newest = {catalog.minor_of(version): version for version in catalog.KNOWN}
     folders = store.versions()
     for version in sorted({*newest.values(), *folders}, key=catalog.version_key):
         if version in folders:
-            table.add_row(*_row(store, version))
+            table.add_row(*_row(store, plugins, version))
         else:
             java = catalog.java_for(version).split(".")[0]
-            table.add_row(version, "can be installed" + (", tested" if version in catalog.TESTED else ""), java, "", "")
+            tested = ", tested" if version in catalog.TESTED else ""
+            table.add_row(version, f"can be installed{tested}", java, "", "", "")
     console = Console()
     console.print(f"Engine store: {store.root}", soft_wrap=True)
     console.print(table)
 
 
 @app.command()
-def install(version: VersionArgument) -> None:
-    """Install a Flink version with its Java."""
+def install(
+    version: VersionArgument,
+    s3: Annotated[
+        bool | None,
+        typer.Option(
+            "--s3/--no-s3", help="With Flink's S3 file system. Default: if the setting object_store needs it."
+        ),
+    ] = None,
+) -> None:
+    """Install a Flink version with its Java, and with Flink's S3 file system where that is needed."""
     with _told():
         settings = load_settings()
         store = _store()
@@ -63,7 +74,11 @@ def install(version: VersionArgument) -> None:
             )
         with _progress() as report:
             engine = store.install(exact, report)
+            needed = settings.object_store != "folder" if s3 is None else s3
+            jar = _plugins().install(exact, report) if needed else None
         typer.echo(f"Flink {engine.version} on Java {engine.java_major}: {engine.home}")
+        if jar is not None:
+            typer.echo(f"Flink's S3 file system: {jar}")
 
 
 @app.command()
@@ -73,7 +88,7 @@ def verify(version: Annotated[str | None, typer.Argument(help="Default: all that
         store = _store()
         problems = 0
         for exact in (_installed(store, version),) if version else store.versions():
-            found = store.verify(exact)
+            found = (*store.verify(exact), *_plugins().verify(exact))
             problems += len(found)
             typer.echo(f"Flink {exact}: {'as installed' if not found else f'{len(found)} problems'}")
             for problem in found:
@@ -89,6 +104,7 @@ def remove(version: VersionArgument) -> None:
         store = _store()
         exact = _installed(store, version)
         store.remove(exact)
+        _plugins().remove_unneeded(store.versions())
         typer.echo(f"Flink {exact} removed")
 
 
@@ -97,13 +113,19 @@ def _store() -> EngineStore:
     return EngineStore(settings.engine_store, settings.engine_java_homes)
 
 
-def _row(store: EngineStore, version: str) -> tuple[str, ...]:
+def _plugins() -> S3Plugins:
+    settings = load_settings()
+    return S3Plugins(settings.engine_store, settings.s3_plugin_folder)
+
+
+def _row(store: EngineStore, plugins: S3Plugins, version: str) -> tuple[str, ...]:
     engine: Engine | None = store.find(version)
     users = ", ".join(map(str, store.users(version))) or "-"
     if engine is None:
-        return (version, "incomplete: install it again", "", "", users)
+        return (version, "incomplete: install it again", "", "", "", users)
+    s3 = "yes" if plugins.find(version) else "no"
     tested = ", tested" if version in catalog.TESTED else ""
-    return (version, f"installed{tested}", str(engine.java_major), f"{engine.size / (1 << 20):.0f} MB", users)
+    return (version, f"installed{tested}", str(engine.java_major), s3, f"{engine.size / (1 << 20):.0f} MB", users)
 
 
 def _installed(store: EngineStore, asked: str) -> str:

@@ -38,6 +38,7 @@ from headrace.domain.observation import (
     StateView,
     Turn,
 )
+from headrace.domain.recovery import asks_state
 from headrace.runtimes.base import Runtime
 from headrace.store.database import Step, no_step
 from headrace.store.jobs import JobStore
@@ -126,7 +127,7 @@ class Reconciler:
             view = self.runtime.observe(job.deployment, job.record.request_seen)
         granted = phase is not Phase.STARTING or self.queues.held_by(job.id) is not None
         seen = Observation(deployment=view, granted=granted, overdue=self._overdue(job))
-        if view.sight is Sight.REMOVED and phase in (Phase.CLEARING, Phase.CANCELING):
+        if view.sight is Sight.REMOVED:
             seen = replace(seen, state=self._state(job))
         return self._with_budget(job, seen)
 
@@ -143,6 +144,8 @@ class Reconciler:
         return replace(seen, budget=restart.budget(cap, times, now), turn=Turn(now + wait, self.now_ms() + wait))
 
     def _state(self, job: Job) -> StateView:
+        if not asks_state(job):
+            return StateView()
         return self.runtime.newest_state(job.deployment, job.record.restore_path)
 
     def _plan(self, job: Job) -> DeploymentPlan:

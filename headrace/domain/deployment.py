@@ -13,9 +13,11 @@ from math import isfinite
 
 from headrace.domain.errors import BadField
 from headrace.domain.job import Job, JobSpec
-from headrace.domain.places import bare
+from headrace.domain.places import SCHEMES, bare
 from headrace.domain.sizing import Shape, size
 from headrace.domain.variables import check_length, names_in, put_in
+
+_BUCKET = re.compile(f"{SCHEMES}([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class DeploymentPlan:
         restarts_left: restarts that Flink may make in place within the next hour; None = without limit.
         first_attempt: the attempt with which the present run began: its files are used again.
         needed: states that some job may still be restored from.
+        buckets: those that its definition names anywhere, sorted; whether they are its project's is not looked at.
         log_bucket: where its logs are to be kept; "" = nowhere but on this machine (``log_enabled`` is off).
     """
 
@@ -57,6 +60,7 @@ class DeploymentPlan:
     log_levels: Mapping[str, str] = field(default_factory=dict)
     project_id: str = ""
     log_bucket: str = ""
+    buckets: tuple[str, ...] = ()
 
 
 def plan(job: Job, engine: str, memory_per_cu_mb: int, restarts_left: int | None = 0) -> DeploymentPlan:
@@ -93,7 +97,16 @@ def plan(job: Job, engine: str, memory_per_cu_mb: int, restarts_left: int | None
         log_levels=parse_log_config(spec.flink_log_config),
         project_id=job.project_id,
         log_bucket=spec.obs_bucket if spec.log_enabled else "",
+        buckets=_buckets(job, spec, options),
     )
+
+
+def _buckets(job: Job, spec: JobSpec, options: Mapping[str, str]) -> tuple[str, ...]:
+    """Buckets that the job names: in its fields, and as ``obs://bucket`` in its arguments and options."""
+    texts = [checkpoint_dir(job), triggered_savepoint_dir(job), job.record.restore_path, spec.entrypoint]
+    texts += [*spec.dependency_jars, *spec.dependency_files, *parse_args(spec.entrypoint_args), *options.values()]
+    found = {bucket for text in texts for bucket in _BUCKET.findall(text)}
+    return tuple(sorted(found | ({spec.obs_bucket} if spec.obs_bucket else set())))
 
 
 def checkpoint_dir(job: Job) -> str:

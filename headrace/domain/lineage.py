@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.domain.observation import StateView
+from headrace.domain.places import bare, is_object
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,18 @@ def newest(own: Sequence[State], floor: State | None, seen_id: int | None) -> St
     return StateView(floor.path, floor.checkpoint_id)
 
 
+def one_spelling(uri: str) -> str:
+    """``obs://`` for ``s3://`` and ``s3a://`` too: they name the same objects."""
+    return f"obs://{bare(uri)}" if is_object(uri) else uri
+
+
 def same_place(one: str, other: str) -> bool:
     """Whether two URIs name the same folder: Flink writes ``file:/x`` for ``file:///x``, and may name ``_metadata``."""
     return _normal(one) == _normal(other)
 
 
 def _normal(uri: str) -> str:
-    text = uri.removesuffix("/_metadata").rstrip("/")
+    text = one_spelling(uri).removesuffix("/_metadata").rstrip("/")
     scheme, colon, rest = text.partition(":")
     if not colon or "/" in scheme:
         return "file:/" + text.lstrip("/")

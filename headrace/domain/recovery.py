@@ -102,6 +102,21 @@ def shall_end(job: Job) -> bool:
     return job.desired.goal in (Goal.STOP, Goal.DELETE)
 
 
+def asks_state(job: Job) -> bool:
+    """Whether what follows depends on the newest state of the removed deployment. Nobody else waits for a place that
+    cannot be looked into now: a stop least of all.
+    """
+    match job.record.phase:
+        case Phase.RESTARTING:
+            return job.spec.resume_checkpoint and not shall_end(job)
+        case Phase.CANCELING:
+            return job.desired.goal is Goal.STOP and job.desired.trigger_savepoint
+        case Phase.CLEARING:
+            return job.record.outcome is Phase.FAILED and job.desired.goal is not Goal.DELETE
+        case _:
+            return False
+
+
 def with_state(job: Job, seen: Observation) -> tuple[Job, str]:
     """The removed job with its savepoint, and what is to be said of that. Where a stop with savepoint could make none
     because the job was not running, its newest state stands for it; where that is lost, it is told. Where the savepoint

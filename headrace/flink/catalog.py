@@ -54,6 +54,21 @@ PINS: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
 )
 """(package, version) -> SHA-256 of the files that may be installed: the sdists of Flink, the Linux wheels of Java."""
 
+S3_PLUGIN: Final[Mapping[str, str]] = MappingProxyType({"1.17": "1.17.2", "1.20": "1.20.1", "2.3": "2.3.0"})
+"""Minor version -> the release of ``flink-s3-fs-hadoop`` that its engines take; of other minors it is the engine's own.
+
+One that is a few patches older fits: it reaches Flink through interfaces that no patch changes, and the tests run it.
+"""
+
+S3_PINS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "1.17.2": "a9c03b49c2cd4b02817721abcfb152ec52d2974cbd15ee1ade9ba014c13a823a",
+        "1.20.1": "4dabe5d51519984f88d677c477b99c5e18cec924af2e41816da67df527a5c679",
+        "2.3.0": "5a3de2daac49e9df1783367391f994dace3bfa18c168b45c3d4563decca7d3d0",
+    }
+)
+"""Release of ``flink-s3-fs-hadoop`` -> the SHA-256 of its JAR. Of others Maven itself compares what the index says."""
+
 _EXACT = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
 
 
@@ -101,6 +116,11 @@ def version_key(version: str) -> tuple[int, ...]:
 def minor_of(version: str) -> str:
     """ "1.20.5" -> "1.20"."""
     return ".".join(version.split(".")[:2])
+
+
+def s3_plugin_for(version: str) -> str:
+    """The release of ``flink-s3-fs-hadoop`` for this engine."""
+    return S3_PLUGIN.get(minor_of(version), version)
 
 
 def java_for(version: str, machine: str = "x86_64") -> str:

@@ -4,6 +4,7 @@ must own. Written by a YAML library, merged first: a duplicate key kills the JVM
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ _REASONS = {
     "restart": "use restart_when_exception and resume_max_num, or set a strategy in the code",
     "start": "Headrace decides what the job starts from and how its code is loaded",
     "scaling": "dynamic scaling and job priorities are not supported",
+    "store": "the operator sets how the object store is reached (settings s3_*); code uses obs://, s3:// and s3a:// as "
+    "they are, without keys",
     "java": "Headrace chooses the Java of an engine; an operator can set HEADRACE_ENGINE_JAVA_HOMES",
 }
 
@@ -40,6 +43,15 @@ _OWNED = {
     "queryable-state.": "address",
     "security.ssl.": "address",
     "fs.obs.": "folders",
+    "s3.": "store",
+    "s3a.": "store",
+    "fs.s3.": "store",
+    "fs.s3a.": "store",
+    "flink.hadoop.fs.obs.": "store",
+    "flink.hadoop.fs.dew.": "store",
+    "flink.hadoop.fs.s3.": "store",
+    "flink.hadoop.fs.s3a.": "store",
+    "security.delegation.token": "store",
     "io.tmp.dirs": "folders",
     "web.": "folders",
     "blob.storage.directory": "folders",
@@ -82,6 +94,14 @@ _OWNED = {
 }
 """Keys that Headrace owns: exact names, or prefixes where they end in "." or "-", or name a family."""
 
+_S3_TUNING = re.compile(
+    r"s3\.upload\.(?:min\.part\.size|max\.concurrent\.uploads)"
+    r"|(?:s3|s3a|fs\.s3a)\.(?:attempts\.maximum|retry\..+|connection\.(?:maximum|timeout|establish\.timeout)"
+    r"|socket\..+|threads\..+|max\.total\.tasks|multipart\.(?:size|threshold)|fast\.upload\..+|readahead\.range"
+    r"|block\.size|experimental\.input\.fadvise|server-side-encryption-algorithm)"
+)
+"""Options of Flink's S3 file system that a job may set: they neither say where the store is nor who asks."""
+
 MOST_RESTARTS_PER_HOUR = 3600
 """One a second: the delay between two restarts is that long."""
 
@@ -96,7 +116,7 @@ def check_options(options: Mapping[str, str]) -> None:
         BadField: names the key and says why.
     """
     for key, value in options.items():
-        if key in OVERRIDES:
+        if key in OVERRIDES or _S3_TUNING.fullmatch(key):
             continue
         reason = next((reason for owned, reason in _OWNED.items() if key == owned or _is_family(key, owned)), None)
         if reason is not None:
@@ -159,6 +179,8 @@ class Places:
     state: Path
     rpc_port: int
     rest_port: int
+    s3: Path | None = None
+    """The settings of the S3 endpoint; None = the buckets are the folders in ``objects``."""
 
 
 def build(plan: DeploymentPlan, minor: tuple[int, int], places: Places) -> dict[str, str]:
@@ -192,6 +214,10 @@ def _defaults(plan: DeploymentPlan, places: Places) -> dict[str, str]:
     if plan.shape.taskmanager_memory_mb < SMALL_TASKMANAGER_MB:
         # The default of 64 MB starves a batch job's reads where direct memory is scarce: its task hangs.
         options["taskmanager.memory.framework.off-heap.batch-shuffle.size"] = "32m"
+    if places.s3 is not None:
+        # A store that is away for a while costs checkpoints, not the job: with Flink's own 0 it would fail with the
+        # first one, and then could not even restore.
+        options["execution.checkpointing.tolerable-failed-checkpoints"] = "2147483647"
     if plan.checkpoint_interval_s is not None:
         options["execution.checkpointing.interval"] = f"{plan.checkpoint_interval_s} s"
         options["execution.checkpointing.mode"] = "EXACTLY_ONCE" if plan.exactly_once else "AT_LEAST_ONCE"
@@ -217,7 +243,7 @@ def _owned(plan: DeploymentPlan, minor: tuple[int, int], places: Places) -> dict
         "web.tmpdir": str(places.folder / "tmp"),
         "io.tmp.dirs": str(places.folder / "tmp"),
         "jobmanager.archive.fs.dir": uri(places.folder / "archive"),
-        "fs.obs.local.root": str(places.objects),
+        **({"fs.obs.s3.settings": str(places.s3)} if places.s3 else {"fs.obs.local.root": str(places.objects)}),
         "state.savepoints.dir": uri(places.state / "savepoints"),
         "parallelism.default": str(plan.shape.parallelism),
         "taskmanager.numberOfTaskSlots": str(plan.shape.slots),

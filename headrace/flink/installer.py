@@ -97,7 +97,7 @@ class _Reporter:
     def __init__(self, what: str, report: Report) -> None:
         self._what = what
         self._report = report
-        self._note = "asking the package index"
+        self._note = "asking for it"
         self._lines: deque[str] = deque(maxlen=6)
         report(InstallProgress(what, 0, None, self._note))
 
@@ -119,8 +119,8 @@ class _Reporter:
 
 
 def _run(command: list[str], scratch: Path, reporter: _Reporter) -> str | None:
-    """Run pip to its end; None, or why it failed. It is gone when this returns or raises."""
-    pip = subprocess.Popen(
+    """Run the program to its end; None, or why it failed. It is gone when this returns or raises."""
+    program = subprocess.Popen(
         command,
         cwd=scratch,
         # The build of a 230 MB sdist needs four times as much room: beside the engines, not in a small /tmp.
@@ -133,17 +133,22 @@ def _run(command: list[str], scratch: Path, reporter: _Reporter) -> str | None:
         errors="replace",
     )
     try:
-        with pip:
-            assert pip.stdout is not None
-            for line in pip.stdout:
+        with program:
+            assert program.stdout is not None
+            for line in program.stdout:
                 reporter.see(line)
     except BaseException:
         # The report may raise to cancel, and Ctrl-C does not reach another session.
         with suppress(ProcessLookupError):
-            os.killpg(pip.pid, signal.SIGKILL)
-        pip.wait()
+            os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
         raise
-    return None if pip.returncode == 0 else reporter.last_words() or f"pip ended with exit code {pip.returncode}"
+    return None if program.returncode == 0 else reporter.last_words() or f"it ended with exit code {program.returncode}"
+
+
+def run_guarded(command: list[str], scratch: Path, title: str, report: Report) -> str | None:
+    """Run another program to its end, with its lines as progress; None, or its last words. It is gone afterwards."""
+    return _run(command, scratch, _Reporter(title, report))
 
 
 def _source_sha256(pip_report: Path) -> str:

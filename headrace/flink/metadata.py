@@ -10,6 +10,8 @@ MAGIC = 0x4960672D
 VERSIONS = range(2, 16)
 """Formats whose head is alike: magic, version, number (Flink 1.2 and later; 1.17 to 2.3 write 4 to 6)."""
 _HEAD = struct.Struct(">IiQ")
+HEAD_BYTES = _HEAD.size + 1
+"""So many bytes tell the number, and that there is more than the head."""
 
 
 def checkpoint_id(folder: Path) -> int | None:
@@ -19,11 +21,14 @@ def checkpoint_id(folder: Path) -> int | None:
     """
     try:
         with (folder / "_metadata").open("rb") as file:
-            head = file.read(_HEAD.size)
-            more = file.read(1)
+            return number(file.read(HEAD_BYTES))
     except OSError:
         return None
-    if len(head) < _HEAD.size or not more:
+
+
+def number(head: bytes) -> int | None:
+    """The number in the first ``HEAD_BYTES`` of a ``_metadata``; None if it is damaged."""
+    if len(head) < HEAD_BYTES:
         return None
-    magic, version, number = _HEAD.unpack(head)
-    return int(number) if magic == MAGIC and version in VERSIONS else None
+    magic, version, found = _HEAD.unpack(head[: _HEAD.size])
+    return int(found) if magic == MAGIC and version in VERSIONS else None

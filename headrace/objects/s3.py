@@ -49,6 +49,11 @@ class S3Objects:
         self._buckets = Buckets(access, self._store)
 
     @property
+    def access(self) -> S3Access:
+        """How the endpoint is reached, for Flink too."""
+        return self._access
+
+    @property
     def root(self) -> Path | None:
         """None: the buckets are not on this machine."""
         return None

@@ -40,10 +40,12 @@ from headrace.flink.engines import EngineStore
 from headrace.flink.rest import FlinkRefused, FlinkRest, FlinkSilent
 from headrace.flink.strategy import own_in_log
 from headrace.flink.watch import JobWatch
-from headrace.runtimes import evidence, files, logfiles, processes, removal, taskmanagers
+from headrace.runtimes import evidence, files, logfiles, processes, removal, s3, taskmanagers
 from headrace.runtimes.base import Records
 from headrace.runtimes.logfiles import GONE, Logged
+from headrace.runtimes.places import Places
 from headrace.runtimes.processes import Kept, Life
+from headrace.runtimes.s3 import S3Store
 from headrace.runtimes.savepoints import Savepoints
 from headrace.runtimes.staging import PREPARED, Fetch, Staging
 from headrace.runtimes.starting import REMOVED, STARTED, Starter, first_taskmanagers
@@ -100,12 +102,15 @@ class LocalRuntime:
         *,
         limits: Limits = DEFAULTS,
         monotonic: Callable[[], float] = time.monotonic,
+        endpoint: S3Store | None = None,
     ) -> None:
+        """``endpoint``: the S3 endpoint behind which the buckets are; None = they are folders of the home."""
         self._home = home
         self._deployments = home / "deployments"
         self._deployments.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._staging = Staging(engines, fetch)
-        self._starter = Starter(home, engines, self._state, limits.spool_bytes)
+        self._staging = Staging(engines, fetch, endpoint)
+        self._starter = Starter(home, engines, self._state, limits.spool_bytes, endpoint)
+        self._places = Places(home / "objects", endpoint.objects if endpoint else None)
         self._limits = limits
         self._monotonic = monotonic
         self._watched: dict[str, _Watched] = {}
@@ -266,7 +271,7 @@ class LocalRuntime:
         request.ask(self._watch(name, layout).rest, savepoint_dir or config.uri(own), stop=stop)
 
     def _savepoints(self, layout: Layout) -> Savepoints:
-        return Savepoints(layout.folder, self._local)
+        return Savepoints(layout.folder, self._places)
 
     def cancel(self, name: str) -> None:
         """See Runtime.cancel."""
@@ -290,6 +295,7 @@ class LocalRuntime:
             if watched is not None:
                 watched.rest.close()
             shutil.rmtree(layout.tmp, ignore_errors=True)
+            (layout.folder / s3.FILE).unlink(missing_ok=True)  # keys: nothing of it starts any more
             files.write(layout.folder / GONE, {})
 
     # -- what is there --------------------------------------------------------------------------------------------
@@ -350,13 +356,8 @@ class LocalRuntime:
         """Checkpoints and savepoints of a job without a bucket."""
         return self._home / "state" / f"job-{job_id}"
 
-    def _local(self, uri: str) -> Path:
-        if uri.startswith("obs://"):
-            return self._home / "objects" / uri.removeprefix("obs://")
-        return Path("/" + uri.removeprefix("file:").lstrip("/"))
-
     def _states(self, layout: Layout) -> States:
-        return States(layout, self._state(job_of(layout.folder.name)), self._local)
+        return States(layout, self._state(job_of(layout.folder.name)), self._places)
 
     def _watch(self, name: str, layout: Layout) -> _Watched:
         if not (layout.folder / "ports.json").exists():

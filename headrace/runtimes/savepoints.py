@@ -13,6 +13,7 @@ from headrace.domain.observation import FlinkState, SavepointState, SavepointVie
 from headrace.flink.rest import FlinkRefused, FlinkRest
 from headrace.flink.stacktrace import root_cause
 from headrace.runtimes import files
+from headrace.runtimes.places import Places
 
 
 class SavepointRequest:
@@ -21,20 +22,20 @@ class SavepointRequest:
     With a stop and without one it goes alike; a number belongs to one request of either kind.
     """
 
-    def __init__(self, folder: Path, request_no: int, local: Callable[[str], Path]) -> None:
-        """``local``: the folder of this machine behind a URI."""
+    def __init__(self, folder: Path, request_no: int, places: Places) -> None:
+        """``places``: looks into those of savepoints."""
         self._name = f"{folder.name}/{request_no}"
         self._intent = folder / f"savepoint-{request_no}.intent.json"
         self._answer = folder / f"savepoint-{request_no}.answer.json"
         self._done = folder / f"savepoint-{request_no}.done.json"
-        self._local = local
+        self._places = places
 
     def ask(self, rest: FlinkRest, directory: str, *, stop: bool) -> None:
         """Asks Flink once. The trigger id follows from the request, so that asking again after a lost answer finds
         the first one (Flink 1.15 and later).
 
         Raises:
-            Unavailable: Flink cannot be asked now.
+            Unavailable: Flink cannot be asked now, or the folder cannot be looked into.
         """
         if not self._intent.exists():
             running = [job["jid"] for job in rest.jobs() if job["state"] == FlinkState.RUNNING]
@@ -78,6 +79,7 @@ class SavepointRequest:
 
         Raises:
             FlinkSilent, FlinkRefused: Flink cannot tell.
+            Unavailable: it may have been made, but the folder cannot be looked into now.
         """
         known = self.recorded()
         if known.state is not SavepointState.NONE or not self._intent.exists():
@@ -92,7 +94,11 @@ class SavepointRequest:
             return self._unknown(error)
 
     def find(self) -> SavepointView:
-        """How it ended when Flink cannot tell: complete if its ``_metadata`` is there, which comes last."""
+        """How it ended when Flink cannot tell: complete if its ``_metadata`` is there, which comes last.
+
+        Raises:
+            Unavailable: the folder cannot be looked into now.
+        """
         known = self.recorded()
         if known.state is not SavepointState.NONE or not self._intent.exists():
             return known
@@ -104,9 +110,8 @@ class SavepointRequest:
 
     def _complete(self, directory: str, flink_job: str) -> list[str]:
         """Names of the savepoints of this Flink job in the folder, which others may use too."""
-        folder = self._local(directory)
-        found = folder.glob(f"savepoint-{flink_job[:6]}-*/_metadata") if folder.is_dir() else ()
-        return sorted(metadata.parent.name for metadata in found)
+        named = [name for name in self._places.folders(directory) if name.startswith(f"savepoint-{flink_job[:6]}-")]
+        return [name for name in named if self._places.complete(f"{directory}/{name}")]
 
     def _unknown(self, error: FlinkRefused) -> SavepointView:
         """Flink does not know the trigger: it was never asked, or (5 minutes after the end) has forgotten."""
@@ -135,14 +140,14 @@ class SavepointRequest:
 class Savepoints:
     """All savepoints of one deployment."""
 
-    def __init__(self, folder: Path, local: Callable[[str], Path]) -> None:
-        """``local``: the folder of this machine behind a URI."""
+    def __init__(self, folder: Path, places: Places) -> None:
+        """``places``: looks into those of savepoints."""
         self._folder = folder
-        self._local = local
+        self._places = places
 
     def request(self, number: int) -> SavepointRequest:
         """The one of this request."""
-        return SavepointRequest(self._folder, number, self._local)
+        return SavepointRequest(self._folder, number, self._places)
 
     def look(self, number: int, rest: FlinkRest) -> SavepointView:
         """How this request stands, from Flink. An earlier stop that was given up may have been carried out meanwhile:

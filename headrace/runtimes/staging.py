@@ -19,6 +19,7 @@ from headrace.flink.command import Layout
 from headrace.flink.engines import Engine, EngineStore
 from headrace.flink.installer import InstallProgress
 from headrace.objects.cache import Staged
+from headrace.runtimes.s3 import S3Store
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,9 @@ class Prepared:
 class Staging:
     """Preparations of this process. What is lost with it is simply begun again."""
 
-    def __init__(self, engines: EngineStore, fetch: Fetch) -> None:
+    def __init__(self, engines: EngineStore, fetch: Fetch, s3: S3Store | None = None) -> None:
+        """``s3``: the endpoint behind which the buckets are; None = they are folders of this machine."""
+        self._s3 = s3
         self._engines = engines
         self._fetch = fetch
         self._going: dict[str, Preparation] = {}
@@ -110,6 +113,8 @@ class Staging:
             if engine is None:
                 self._say(plan.name, f"installing Flink {plan.engine}")
                 engine = self._engines.install(plan.engine, lambda p: self._say(plan.name, _told(p)))
+            if self._s3 is not None:
+                self._s3.install(engine.version, lambda p: self._say(plan.name, _told(p)))
             self._say(plan.name, "staging the job's files")
             _stage(plan, layout, engine, _Files(plan, self._fetch, earlier))
         except HeadraceError as error:

@@ -16,6 +16,7 @@ from headrace.flink.engines import Engine, EngineStore
 from headrace.runtimes import files, processes, taskmanagers
 from headrace.runtimes.ports import free_ports
 from headrace.runtimes.processes import Life
+from headrace.runtimes.s3 import S3Store
 from headrace.runtimes.staging import PREPARED, load_prepared
 from headrace.runtimes.states import States
 
@@ -44,13 +45,22 @@ class Commands:
 class Starter:
     """Starts deployments below one home."""
 
-    def __init__(self, home: Path, engines: EngineStore, state_of: Callable[[int], Path], spool_bytes: int) -> None:
+    def __init__(
+        self,
+        home: Path,
+        engines: EngineStore,
+        state_of: Callable[[int], Path],
+        spool_bytes: int,
+        s3: S3Store | None = None,
+    ) -> None:
         """Takes the places of all.
 
         Args:
             state_of: the folder with the checkpoints and savepoints of a job without a bucket, by its id.
             spool_bytes: so much of each log stays on this machine.
+            s3: the endpoint behind which the buckets are; None = they are folders of the home.
         """
+        self._s3 = s3
         self._spool_bytes = spool_bytes
         self._home = home
         self._engines = engines
@@ -92,7 +102,7 @@ class Starter:
         engine = self._engines.find(prepared.engine)
         if engine is None:
             raise Unavailable(f"Flink {prepared.engine} is no longer in the engine store")
-        options = config.build(plan, engine.minor, self._places(plan, layout))
+        options = config.build(plan, engine.minor, self._places(plan, layout, engine))
         return Commands(plan, engine, layout, options, prepared.main_class)
 
     def _begin(self, role: str, what: Command, commands: Commands) -> None:
@@ -118,7 +128,7 @@ class Starter:
         if not fenced and processes.look(layout.role(role)).life is Life.NEVER:
             raise Unavailable(f"The {role} could not be started: see {layout.role(role) / 'keeper.log'}")
 
-    def _places(self, plan: DeploymentPlan, layout: Layout) -> config.Places:
+    def _places(self, plan: DeploymentPlan, layout: Layout, engine: Engine) -> config.Places:
         """Folders, and ports that stay the same when a deploy is repeated."""
         path = layout.folder / "ports.json"
         with self._ports:
@@ -129,7 +139,8 @@ class Starter:
             rpc, rest = files.read(path)["ports"]
         state = self._state_of(plan.job_id)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return config.Places(layout.folder, self._home / "objects", state, rpc, rest)
+        s3 = self._s3.write(plan, layout, engine.version) if self._s3 else None
+        return config.Places(layout.folder, self._home / "objects", state, rpc, rest, s3)
 
 
 def first_taskmanagers(layout: Layout) -> int:

@@ -9,46 +9,45 @@ somebody clears that away::
 
 from __future__ import annotations
 
+import logging
 import re
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.errors import Unavailable
-from headrace.domain.lineage import State, newest
+from headrace.domain.lineage import State, newest, one_spelling, same_place
 from headrace.domain.observation import StateView
-from headrace.flink import joblog, metadata
+from headrace.flink import joblog
 from headrace.flink.command import Layout
 from headrace.flink.watch import Completed
 from headrace.runtimes import files
+from headrace.runtimes.places import Places
+
+log = logging.getLogger(__name__)
 
 FLINK_JOB = re.compile(r"[0-9a-f]{32}")
 COMMAND = "command.json"
 RECORDS = "records"
 HEARD = ".heard.json"
-SEEN_HERE = ("obs://", "file:", "/")
-"""Places that this machine can look into."""
 
 
 class States:
     """What one deployment has completed."""
 
-    def __init__(self, layout: Layout, state: Path, local: Callable[[str], Path]) -> None:
-        """``state``: the job's folder for what outlives deployments; ``local``: the folder of this machine behind a
-        URI.
-        """
+    def __init__(self, layout: Layout, state: Path, places: Places) -> None:
+        """``state``: the job's folder for what outlives deployments; ``places``: looks into those of checkpoints."""
         self._layout = layout
         self._records = state / RECORDS
         self._lineage = self._records / f"{layout.folder.name}.lineage.json"
         self._heard = self._records / f"{layout.folder.name}{HEARD}"
-        self._local = local
+        self._look = places
 
     def begin(self, directory: str) -> None:
         """Before anything of the deployment is started: notes where its checkpoints will go.
 
         Raises:
-            Unavailable: the disk does not take it.
+            Unavailable: the disk does not take it, or that place cannot be looked into now.
         """
         if not self._lineage.exists():
             self._make_folder()
@@ -83,12 +82,12 @@ class States:
             savepoints: those that it made.
 
         Raises:
-            Unavailable: its records cannot be read.
+            Unavailable: its records cannot be read, or a place cannot be looked into now.
         """
         heard = self._known()
         if not self._lineage.exists() and not heard["jobs"] and (self._layout.role("jobmanager") / COMMAND).exists():
             return StateView(problem="it was started, but the record of where its checkpoints are is missing")
-        elsewhere = [place for place in self._places() if not place.startswith(SEEN_HERE)]
+        elsewhere = [place for place in self._places() if not self._look.visible(place)]
         if elsewhere and heard["id"] is not None:
             return StateView(problem=f"its checkpoints are in {elsewhere[0]}, which Headrace cannot look into")
         own = [*self._checkpoints(), *(self._state(path) for path in savepoints)]
@@ -99,19 +98,31 @@ class States:
         """Deletes the deployment's checkpoints, but for Flink jobs of which one is ``needed``; whether none is.
 
         Of Flink jobs that Flink told to be its own only: the folder may be shared by later attempts and other jobs.
+        Where a place cannot be looked into now, they are kept until the next time: no run waits for that.
         """
-        keep = [self._local(path) for path in needed if path.startswith(SEEN_HERE)]
-        kept = False
-        told = self._known()["jobs"]
-        for folder in (folder for _, folder in self._job_uris() if folder.name in told):
-            if any(path.is_relative_to(folder) for path in keep):
-                kept = True
-            else:
-                shutil.rmtree(folder, ignore_errors=True)
+        try:
+            kept = self._delete([one_spelling(path) for path in needed])
+        except Unavailable as error:
+            log.warning("%s: its old checkpoints are kept for now: %s", self._layout.folder.name, error)
+            return False
         if not kept:
             self._lineage.unlink(missing_ok=True)
             self._heard.unlink(missing_ok=True)
         return not kept
+
+    def _delete(self, needed: Sequence[str]) -> bool:
+        """Deletes all but what is needed; whether anything was."""
+        kept = False
+        told = self._known()["jobs"]
+        for uri in (uri for uri in self._job_uris() if _name(uri) in told):
+            if any(self._within(path, uri) for path in needed):
+                kept = True
+            else:
+                self._look.delete(uri)
+        return kept
+
+    def _within(self, path: str, folder: str) -> bool:
+        return self._look.visible(path) and self._look.path(path).is_relative_to(self._look.path(folder))
 
     def _make_folder(self) -> None:
         try:
@@ -121,27 +132,26 @@ class States:
 
     def _checkpoints(self) -> list[State]:
         return [
-            State(f"{uri}/{entry.name}", folder.name, metadata.checkpoint_id(entry))
-            for uri, folder in self._job_uris()
-            for entry in sorted(folder.glob("chk-*"))
+            State(f"{uri}/{name}", _name(uri), self._look.checkpoint_id(f"{uri}/{name}"))
+            for uri in self._job_uris()
+            for name in self._look.folders(uri)
+            if name.startswith("chk-")
         ]
 
     def _state(self, path: str) -> State:
-        return State(path, checkpoint_id=metadata.checkpoint_id(self._local(path)))
+        return State(path, checkpoint_id=self._look.checkpoint_id(path))
 
-    def _job_uris(self) -> list[tuple[str, Path]]:
-        """(URI, folder) with the checkpoints of each Flink job of this deployment."""
+    def _job_uris(self) -> list[str]:
+        """The folders with the checkpoints of each Flink job of this deployment."""
         heard = self._known()
         before: list[str] = files.read(self._lineage)["before"] if self._lineage.exists() else []
-        found = {}
+        found = []
         for place in self._places():
             own = [name for name in self._jobs_in(place) if name not in before]
             known = [name for name in own if name in heard["jobs"]]
             # Flink tells them; what died before it could is known by being new, and nobody else's.
-            for name in known or sorted(set(own) - self._of_others()):
-                uri = f"{place.rstrip('/')}/{name}"
-                found[self._local(uri)] = uri
-        return [(uri, folder) for folder, uri in found.items()]
+            found += [f"{place.rstrip('/')}/{name}" for name in known or sorted(set(own) - self._of_others())]
+        return found
 
     def _of_others(self) -> set[str]:
         """Flink jobs that other deployments have, which may put their checkpoints into the same folder."""
@@ -150,17 +160,14 @@ class States:
 
     def _places(self) -> list[str]:
         """Where checkpoints are: where we told Flink to put them, and where the code put them instead."""
-        places = [files.read(self._lineage)["directory"]] if self._lineage.exists() else []
+        places = [one_spelling(files.read(self._lineage)["directory"])] if self._lineage.exists() else []
         match = re.fullmatch(r"(.+)/[0-9a-f]{32}/chk-\d+/?", self._known()["path"])
-        if match is not None and self._local(match[1]) not in [self._local(place) for place in places]:
-            places.append(match[1])
+        if match is not None and not any(same_place(match[1], place) for place in places):
+            places.append(one_spelling(match[1]))
         return places
 
     def _jobs_in(self, directory: str) -> list[str]:
-        folder = self._local(directory)
-        if not directory.startswith(SEEN_HERE) or not folder.is_dir():
-            return []
-        return sorted(entry.name for entry in folder.iterdir() if FLINK_JOB.fullmatch(entry.name))
+        return [name for name in self._look.folders(directory) if FLINK_JOB.fullmatch(name)]
 
     def _known(self) -> dict[str, Any]:
         """What was heard, and what Flink's log tells besides: the last words of one that died unheard."""
@@ -168,3 +175,7 @@ class States:
         logged = joblog.completed(self._layout.log / "jobmanager.log")
         numbers = [number for number in (heard["id"], *logged.values()) if number is not None]
         return {**heard, "jobs": sorted({*heard["jobs"], *logged}), "id": max(numbers, default=None)}
+
+
+def _name(uri: str) -> str:
+    return uri.rstrip("/").rpartition("/")[2]

@@ -10,13 +10,23 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headrace.domain.deployment import DeploymentPlan
+from headrace.domain.job import JobSpec
+from headrace.domain.sizing import size
 from headrace.flink.catalog import TESTED
+from headrace.flink.command import Layout
 from headrace.flink.engines import Engine, EngineStore
+from headrace.flink.s3 import S3Plugins
+from headrace.objects.access import Keys, S3Access
+from headrace.objects.s3 import S3Objects
+from headrace.runtimes.s3 import S3Store
+from tests.support.seaweed import Seaweed, seaweed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXAMPLES = REPOSITORY / "examples"
@@ -90,10 +100,11 @@ def test_thin_java_8_and_without_a_date(jar: Path) -> None:
     assert jar.stat().st_size < 32_768
 
 
-def test_plugin_announces_its_factory() -> None:
+def test_plugin_announces_its_factories() -> None:
     with zipfile.ZipFile(PLUGIN) as archive:
-        factory = archive.read("META-INF/services/org.apache.flink.core.fs.FileSystemFactory").decode().strip()
-        assert f"{factory.replace('.', '/')}.class" in archive.namelist()
+        factories = archive.read("META-INF/services/org.apache.flink.core.fs.FileSystemFactory").decode().split()
+        assert len(factories) == 3  # obs://, s3:// and s3a://
+        assert {f"{factory.replace('.', '/')}.class" for factory in factories} <= set(archive.namelist())
 
 
 @pytest.mark.parametrize("name", ["gettysburg", "declaration"])
@@ -158,11 +169,36 @@ def obs_check(tmp_path_factory: pytest.TempPathFactory, engines: dict[str, Engin
 @pytest.mark.parametrize("version", TESTED)
 def test_plugin_keeps_its_word_on(version: str, tmp_path: Path, engines: dict[str, Engine], obs_check: Path) -> None:
     """`ObsCheck` goes through the promises of the plugin's README, on one engine."""
-    engine = engines[version]
+    checked(engines[version], obs_check, str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    with seaweed(tmp_path_factory.mktemp("weed")) as one:
+        yield one
+
+
+@pytest.mark.parametrize("version", TESTED)
+def test_plugin_keeps_its_word_behind_an_endpoint_on(
+    version: str, tmp_path: Path, engines: dict[str, Engine], obs_check: Path, store: Seaweed, engine_store: EngineStore
+) -> None:
+    bucket = f"on-{version.replace('.', '-')}"
+    store.create_bucket(bucket)
+    access = S3Access(store.endpoint, "us-east-1", path_style=True, default=Keys(store.access_key, store.secret_key))
+    objects, plugins = S3Objects(access), S3Plugins(engine_store.root)
+    plugins.install(version)
+    layout = Layout(tmp_path)
+    layout.tmp.mkdir()
+    plan = DeploymentPlan("job-1-1", 1, 1, "job", version, size(JobSpec("job"), {}), "obs://b/a.jar")
+    settings = S3Store(access, objects, plugins, lambda _project, _bucket: True).write(plan, layout, version)
+    checked(engines[version], obs_check, str(settings), bucket)
+
+
+def checked(engine: Engine, obs_check: Path, *args: str) -> None:
     classpath = os.pathsep.join([str(obs_check), str(PLUGIN), *map(str, engine.lib_jars)])
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
     done = subprocess.run(
-        [str(engine.java), "-Xmx128m", "-cp", classpath, "ObsCheck", str(tmp_path)],
+        [str(engine.java), "-Xmx256m", "-cp", classpath, "ObsCheck", *args],
         capture_output=True,
         text=True,
         check=False,

@@ -257,7 +257,21 @@ def test_the_plan_of_a_job() -> None:
         restore_path="obs://bucket/s",
         log_levels={"": "WARN"},
         project_id="p",
+        buckets=("b", "bucket"),
     )
+
+
+def test_the_buckets_of_a_job_are_those_that_its_definition_names() -> None:
+    spec = SPEC.evolve(
+        entrypoint="group/a.jar",
+        dependency_jars=("obs://jars/c.jar",),
+        entrypoint_args="--in s3a://in/x,s3://in-2/y --out 'obs://out.put' --plain other/x",
+        runtime_config="state.checkpoints.dir=s3://states/x",
+        checkpoint_path="checkpoints/x",
+        dependency_files=(),
+    )
+    named = ("bucket", "checkpoints", "in", "in-2", "jars", "out.put", "states")
+    assert plan(replace(JOB, spec=spec), "1.20.5", 1024).buckets == named
 
 
 @pytest.mark.parametrize(

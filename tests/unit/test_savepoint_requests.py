@@ -14,6 +14,7 @@ import pytest
 from headrace.domain.errors import Unavailable
 from headrace.domain.observation import SavepointState, SavepointView
 from headrace.flink.rest import FlinkRefused, FlinkRest, FlinkSilent
+from headrace.runtimes.places import Places
 from headrace.runtimes.savepoints import SavepointRequest, Savepoints
 from tests.support.promises import promise
 
@@ -111,7 +112,7 @@ def request_of(tmp_path: Path) -> Callable[[int], SavepointRequest]:
     """The request of this number; made anew each time, as if Headrace had been killed in between."""
     folder = tmp_path / "job-1-1"
     folder.mkdir()
-    return lambda number: SavepointRequest(folder, number, lambda uri: Path(uri.removeprefix("file://")))
+    return lambda number: SavepointRequest(folder, number, Places(tmp_path / "objects"))
 
 
 Requests = Callable[[int], SavepointRequest]
@@ -246,7 +247,7 @@ def test_a_savepoint_whose_jobmanager_died_is_found(flink: Flink, request_of: Re
 def savepoints(tmp_path: Path, request_of: Requests) -> Callable[[], Savepoints]:
     """Made anew each time; in the same folder as ``request_of``."""
     assert request_of(0).recorded() == NONE
-    return lambda: Savepoints(tmp_path / "job-1-1", lambda uri: Path(uri.removeprefix("file://")))
+    return lambda: Savepoints(tmp_path / "job-1-1", Places(tmp_path / "objects"))
 
 
 def test_all_that_were_made(

@@ -13,6 +13,7 @@ from headrace.flink.command import Layout
 from headrace.flink.joblog import TAIL_BYTES
 from headrace.flink.metadata import MAGIC
 from headrace.flink.watch import Completed
+from headrace.runtimes.places import Places
 from headrace.runtimes.states import States
 from tests.support.promises import promise
 
@@ -26,15 +27,20 @@ class Disk:
     def __init__(self, home: Path) -> None:
         self._home = home
 
-    def local(self, uri: str) -> Path:
+    @property
+    def places(self) -> Places:
         """See States."""
-        return self._home / "objects" / uri.removeprefix("obs://")
+        return Places(self._home / "objects")
+
+    def local(self, uri: str) -> Path:
+        """The folder behind a URI."""
+        return self.places.path(uri)
 
     def states(self, name: str) -> States:
         """Those of one deployment, which has a folder."""
         layout = self.layout(name)
         layout.log.mkdir(parents=True, exist_ok=True)
-        return States(layout, self._home / "state" / name.rpartition("-")[0], self.local)
+        return States(layout, self._home / "state" / name.rpartition("-")[0], self.places)
 
     def layout(self, name: str) -> Layout:
         """Of one deployment."""

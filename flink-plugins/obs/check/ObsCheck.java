@@ -15,7 +15,10 @@ import org.apache.flink.core.fs.Path;
 import org.apache.flink.core.fs.RecoverableFsDataOutputStream;
 import org.apache.flink.core.fs.RecoverableWriter;
 
-/** Holds the plugin to its README, through Flink's own {@code FileSystem}: {@code ObsCheck ROOT}, an empty folder. */
+/**
+ * Holds the plugin to its README, through Flink's own {@code FileSystem}: {@code ObsCheck ROOT}, an empty folder, or
+ * {@code ObsCheck SETTINGS BUCKET}, an S3 endpoint with an empty bucket.
+ */
 public final class ObsCheck {
 
     private interface Action {
@@ -25,6 +28,11 @@ public final class ObsCheck {
     private static String root;
 
     public static void main(String[] args) throws Exception {
+        if (args.length == 2) {
+            behindAnEndpoint(args[0], args[1]);
+            System.out.println("ok");
+            return;
+        }
         root = args[0];
         Configuration configuration = new Configuration();
         configuration.setString("fs.obs.local.root", root);
@@ -90,9 +98,15 @@ public final class ObsCheck {
         refused("whole OBS bucket", () -> fs.rename(new Path("obs://b"), new Path("obs://b/x")));
         same(false, Files.exists(Paths.get(root, "unknown")));
 
-        // What a FileSink does: write, checkpoint, crash, resume from the checkpoint, publish, publish again.
+        recovers(fs, "obs://b");
+        named("b");
+        System.out.println("ok");
+    }
+
+    /** What a FileSink does: write, checkpoint, crash, resume from the checkpoint, publish, publish again. */
+    private static void recovers(FileSystem fs, String bucket) throws IOException {
         RecoverableWriter writer = fs.createRecoverableWriter();
-        Path part = new Path("obs://b/out/part 0");
+        Path part = new Path(bucket + "/out/part 0");
         RecoverableFsDataOutputStream stream = writer.open(part);
         stream.write("kept".getBytes(StandardCharsets.UTF_8));
         byte[] state = writer.getResumeRecoverableSerializer().serialize(stream.persist());
@@ -112,7 +126,46 @@ public final class ObsCheck {
                         .deserialize(after.getCommitRecoverableSerializer().getVersion(), pending))
                 .commitAfterRecovery();
         same("kept on", read(fs, part));
-        System.out.println("ok");
+    }
+
+    /** One object, three names. */
+    private static void named(String bucket) throws IOException {
+        write(FileSystem.get(URI.create("s3a://" + bucket)).create(new Path("s3a://" + bucket + "/alike/x"), WriteMode.OVERWRITE), "alike");
+        for (String scheme : new String[] {"obs", "s3", "s3a"}) {
+            FileSystem fs = FileSystem.get(URI.create(scheme + "://" + bucket));
+            Path path = new Path(scheme + "://" + bucket + "/alike/x");
+            same("alike", read(fs, path));
+            same(path.toString(), fs.getFileStatus(path).getPath().toString());
+            same(path.toString(), fs.listStatus(new Path(scheme + "://" + bucket + "/alike"))[0].getPath().toString());
+        }
+    }
+
+    private static void behindAnEndpoint(String settings, String bucket) throws Exception {
+        Configuration configuration = new Configuration();
+        configuration.setString("fs.obs.s3.settings", settings);
+        FileSystem.initialize(configuration, null);
+        String place = "obs://" + bucket;
+        FileSystem fs = FileSystem.get(URI.create(place));
+        for (String key : new String[] {"a b", "50%", "a+b", "数据/中.csv", ".hidden", "x/y/z", "q'"}) {
+            Path path = new Path(place + "/" + key);
+            write(fs.create(path, WriteMode.NO_OVERWRITE), key);
+            same(key, read(fs, path));
+            same(path.toString(), fs.getFileStatus(path).getPath().toString());
+        }
+        same(true, fs.rename(new Path(place + "/a b"), new Path(place + "/c d")));
+        same("a b", read(fs, new Path(place + "/c d")));
+        same(false, fs.exists(new Path(place + "/a b")));
+        same(true, fs.delete(new Path(place + "/x"), true));
+        same(false, fs.exists(new Path(place + "/x/y/z")));
+        named(bucket);
+        recovers(fs, place);
+        Path elsewhere = new Path("obs://no-such-bucket/x");
+        try {
+            FileSystem.get(elsewhere.toUri()).getFileStatus(elsewhere);
+        } catch (IOException missing) {
+            return;
+        }
+        throw new AssertionError("not refused: " + elsewhere);
     }
 
     private static void write(FSDataOutputStream out, String text) throws IOException {

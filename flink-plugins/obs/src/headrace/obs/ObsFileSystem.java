@@ -19,24 +19,25 @@ import org.apache.flink.core.fs.local.LocalFileSystem;
 import org.apache.flink.core.fs.local.LocalRecoverableWriter;
 
 /**
- * Flink's own local file system, seen through {@code obs://bucket/key}: the object is the file
- * {@code <root>/<bucket>/<key>}, character for character.
+ * Flink's own local file system, seen through {@code obs://bucket/key}, or the same with {@code s3://} or {@code s3a://}:
+ * the object is the file {@code <root>/<bucket>/<key>}, character for character.
  *
  * <p>Everything that touches bytes is inherited; all that happens here is the translation of names, and the refusal of
  * names that would leave their bucket or that name a bucket nobody created. {@link #file} is the one place that decides.
  */
 public final class ObsFileSystem extends LocalFileSystem {
 
-    private static final URI OBS = URI.create("obs:///");
     private static final Pattern BUCKET = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]*");
 
     /** How the Python side names an upload that is still under way; such a file is not an object yet. */
     private static final Pattern UPLOAD = Pattern.compile("#[0-9]+$");
 
     private final File root;
+    private final String scheme;
 
-    ObsFileSystem(File root) {
+    ObsFileSystem(File root, String scheme) {
         this.root = root;
+        this.scheme = scheme;
     }
 
     /** The file behind an object name; an IOException that says why where there can be none. */
@@ -44,8 +45,8 @@ public final class ObsFileSystem extends LocalFileSystem {
         URI uri = path.toUri();
         String bucket = uri.getAuthority();
         String key = uri.getPath();
-        if (!"obs".equals(uri.getScheme()) || bucket == null || !BUCKET.matcher(bucket).matches()) {
-            throw new IOException("Not an OBS location, obs://bucket/key is expected: " + path);
+        if (!scheme.equals(uri.getScheme()) || bucket == null || !BUCKET.matcher(bucket).matches()) {
+            throw new IOException("Not an OBS location, " + scheme + "://bucket/key is expected: " + path);
         }
         for (String segment : key.split("/")) {
             if (segment.equals(".") || segment.equals("..")) {
@@ -94,17 +95,17 @@ public final class ObsFileSystem extends LocalFileSystem {
 
     @Override
     public URI getUri() {
-        return OBS;
+        return URI.create(scheme + ":///");
     }
 
     @Override
     public Path getWorkingDirectory() {
-        return new Path(OBS);
+        return new Path(getUri());
     }
 
     @Override
     public Path getHomeDirectory() {
-        return new Path(OBS);
+        return new Path(getUri());
     }
 
     /** Every process of a job sees the same objects, which is what Flink asks here. */
@@ -154,9 +155,9 @@ public final class ObsFileSystem extends LocalFileSystem {
     }
 
     /** {@code new Path(parent, name)} would read a name such as {@code a:b} as a URI of its own. */
-    private static Path child(Path parent, String name) {
+    private Path child(Path parent, String name) {
         String folder = parent.toUri().getPath();
-        return new Path("obs", parent.toUri().getAuthority(), folder.endsWith("/") ? folder + name : folder + "/" + name);
+        return new Path(scheme, parent.toUri().getAuthority(), folder.endsWith("/") ? folder + name : folder + "/" + name);
     }
 
     @Override

@@ -10,35 +10,54 @@ import org.apache.flink.core.fs.FileSystem;
 import org.apache.flink.core.fs.FileSystemFactory;
 
 /**
- * Gives Flink the scheme {@code obs://}. Flink finds this class through {@code META-INF/services} in every JAR below
- * its plugins folder and hands it the Flink configuration once per JVM, before the first file system is asked for.
+ * Gives Flink the scheme {@code obs://}; its two subclasses give it {@code s3://} and {@code s3a://}, which name the same
+ * objects. Flink finds them through {@code META-INF/services} in every JAR below its plugins folder and hands them the
+ * Flink configuration once per JVM, before the first file system is asked for.
  */
-public final class ObsFileSystemFactory implements FileSystemFactory {
+public class ObsFileSystemFactory implements FileSystemFactory {
 
     /** The folder whose direct subfolders are the buckets. */
     public static final ConfigOption<String> ROOT = ConfigOptions.key("fs.obs.local.root").stringType().noDefaultValue();
 
-    private String root;
+    /** The file that tells how an S3 endpoint is reached, with its keys; where it is set, there is no folder. */
+    public static final ConfigOption<String> S3 = ConfigOptions.key("fs.obs.s3.settings").stringType().noDefaultValue();
+
+    private final String scheme;
+    private Configuration configuration = new Configuration();
+
+    public ObsFileSystemFactory() {
+        this("obs");
+    }
+
+    ObsFileSystemFactory(String scheme) {
+        this.scheme = scheme;
+    }
 
     @Override
     public String getScheme() {
-        return "obs";
+        return scheme;
     }
 
     @Override
     public void configure(Configuration configuration) {
-        root = configuration.get(ROOT);
+        this.configuration = configuration;
     }
 
     @Override
     public FileSystem create(URI uri) throws IOException {
+        String settings = configuration.get(S3);
+        if (settings != null && !settings.isEmpty()) {
+            return S3Store.open(uri, settings, configuration);
+        }
+        String root = configuration.get(ROOT);
         if (root == null || root.isEmpty()) {
-            throw new IOException("obs:// is not available: the Flink option " + ROOT.key() + " is not set");
+            throw new IOException(scheme + ":// is not available: the Flink option " + ROOT.key() + " is not set");
         }
         File folder = new File(root);
         if (!folder.isAbsolute() || !folder.isDirectory()) {
-            throw new IOException("obs:// is not available: " + ROOT.key() + " is not an absolute path of a folder: " + root);
+            throw new IOException(
+                    scheme + ":// is not available: " + ROOT.key() + " is not an absolute path of a folder: " + root);
         }
-        return new ObsFileSystem(folder);
+        return new ObsFileSystem(folder, scheme);
     }
 }

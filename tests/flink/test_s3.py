@@ -1,0 +1,189 @@
+"""Jobs whose JARs, checkpoints, savepoints, output and logs are behind a real S3 endpoint, also while that is away."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.domain.lineage import same_place
+from headrace.flink.engines import EngineStore
+from headrace.runtimes.s3 import FILE
+from tests.support.promises import promise
+from tests.support.seaweed import OWNER, Seaweed, seaweed
+from tests.support.server import BUCKET, processes_of, wait_until
+from tests.support.stage import Playing, Stage, staged, together
+
+pytestmark = pytest.mark.flink
+
+RATE = 50
+SOME = 40
+"""Records that a counter is seen to write before and after anything happens."""
+RESTARTS: dict[str, Any] = {"restart_when_exception": True, "resume_checkpoint": True, "resume_max_num": -1}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    with seaweed(tmp_path_factory.mktemp("weed")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, engine_store: EngineStore, store: Seaweed
+) -> Iterator[Stage]:
+    environment = {
+        "HEADRACE_OBJECT_STORE": "s3",
+        "HEADRACE_S3_ENDPOINT": store.endpoint,
+        "HEADRACE_S3_ACCESS_KEY": store.access_key,
+        "HEADRACE_S3_SECRET_KEY": store.secret_key,
+    }
+    store.create_bucket(BUCKET)
+    with staged(request, tmp_path_factory.mktemp("s3"), engine_store, environment, seamed=False) as one:
+        yield one
+
+
+@contextmanager
+def counter(stage: Stage, name: str, flink: str = "1.20", **more: Any) -> Iterator[Playing]:
+    """A StatefulCounter that runs, and writes through ``obs://``."""
+    args = f"--rate {RATE} --output obs://{BUCKET}/{name}"
+    with stage.job(name, args, flink=flink, jar="statefulCounter.jar", **{**RESTARTS, **more}) as one:
+        one.run()
+        one.until("job_running")
+        grows(one)
+        yield one
+
+
+def counted(one: Playing) -> int:
+    """Lines in the finished objects of its output; cheap, and no proof of anything."""
+    return sum(text.count("\n") for text in one.jobs.texts(f"{one.output}/"))
+
+
+def grows(one: Playing, by: int = SOME) -> int:
+    goal = counted(one) + by
+    return wait_until(f"{one.output} has {goal} records", lambda: (now := counted(one)) >= goal and now)
+
+
+def keys(one: Playing, prefix: str) -> list[str]:
+    path = f"/headrace/v1/{{p}}/objects/{BUCKET}"
+    return [entry["key"] for entry in one.jobs.client.call("GET", path, query={"prefix": prefix})["objects"]]
+
+
+def goes_on_from_its_savepoint(one: Playing) -> None:
+    """Stopped with a savepoint, which is in the bucket; run again from it; no number is lost or there twice."""
+    one.stop(savepoint=True)
+    saved = one.until("job_cancel_success")
+    place = f"jobs/savepoint/{one.job_id}/"
+    assert saved["savepoint_path"].startswith(f"obs://{BUCKET}/{place}")
+    assert f"{saved['savepoint_path'].removeprefix(f'obs://{BUCKET}/')}/_metadata" in keys(one, place)
+    before = one.exact()
+    one.run(resume=True)
+    one.until("job_running")
+    assert same_place(one.restored(), saved["savepoint_path"])
+    grows(one)
+    assert one.exact() >= before + SOME
+
+
+def told_nowhere(one: Playing, secret: str) -> None:
+    """The secret key is in one file, which only its owner reads: not in arguments, environments, logs, or REST."""
+    assert secret in (one.folder() / FILE).read_text().encode().decode("unicode_escape")
+    assert (one.folder() / FILE).stat().st_mode & 0o777 == 0o600
+    for pid in processes_of(one.folder()):
+        for what in ("cmdline", "environ"):
+            assert secret.encode() not in (Path("/proc") / str(pid) / what).read_bytes(), f"{pid} {what}"
+    told = [path for path in one.folder().rglob("*") if path.is_file() and not path.is_symlink() and path.name != FILE]
+    assert any(path.name == "jobmanager.log" for path in told)
+    for path in told:
+        assert secret.encode() not in path.read_bytes(), path
+    rest = one.flink()
+    job = rest.jobs()[0]["jid"]
+    for route in ("/jobmanager/config", f"/jobs/{job}/config", "/jobmanager/environment"):
+        assert secret not in json.dumps(rest.get(route))
+    assert "fs.obs.s3.settings" in json.dumps(rest.get("/jobmanager/config"))
+
+
+@together
+@promise("Checkpoints and savepoints are in S3, and a job goes on from them; its keys stand in one file of mode 0600")
+def test_a_life_on_s3(stage: Stage) -> None:
+    more = {"flink_log_config": '{"root_logger_level":"INFO","loggers_level_of_class":{"org.apache.flink.fs":"DEBUG"}}'}
+    with counter(stage, "life", **more) as one:
+        goes_on_from_its_savepoint(one)
+        told_nowhere(one, OWNER.secret_key)
+        made = keys(one, f"jobs/checkpoint/{one.job_id}/")
+        assert any(key.endswith("/_metadata") for key in made)
+        one.strike("jobmanager")
+        one.ended("jobmanager")
+        wait_until("the next attempt", lambda: one.attempt == 3)
+        one.until("job_running")
+        assert f"/jobs/checkpoint/{one.job_id}/" in one.restored()
+        grows(one)
+        assert one.ends_exactly()
+        wait_until("no key is left", lambda: not list(one.home.glob(f"deployments/job-{one.job_id}-*/{FILE}")))
+
+
+@pytest.mark.parametrize("flink", ["1.17", "2.3"])
+@together
+@promise("Flink 1.17 and 2.3 keep their states in S3 too")
+def test_the_other_engines(stage: Stage, flink: str) -> None:
+    with counter(stage, f"on-{flink[0]}", flink) as one:
+        goes_on_from_its_savepoint(one)
+        assert one.ends_exactly()
+
+
+@promise(
+    "Killed and back, the S3 server costs no job: logs have no gap and no repeat, states are exact, staging goes on"
+)
+def test_the_store_is_killed_and_comes_back(stage: Stage, store: Seaweed) -> None:
+    printing = f"--when none --rate {RATE}"
+    with (
+        stage.job("printer", printing, log_enabled=True, **RESTARTS) as printer,
+        stage.job("late", printing, **RESTARTS) as late,
+        counter(stage, "through") as one,
+    ):
+        printer.run()
+        printer.until("job_running")
+        wait_until("its output is in the bucket", lambda: shipped(printer))
+        late.run()
+        store.kill()
+        seen = printed(printer)
+        late.told(store.endpoint, "job_submitting")
+        wait_until("it goes on printing", lambda: len(printed(printer)) > len(seen) + 4 * RATE)
+        failed_before = failed_checkpoints(printer)
+        wait_until("a checkpoint fails", lambda: failed_checkpoints(printer) > failed_before)
+        store.start()
+        late.until("job_running")
+        grows(one)
+        rest = printer.flink()
+        job = rest.jobs()[0]["jid"]
+        made = rest.checkpoints(job)["counts"]["completed"]
+        wait_until("checkpoints are made again", lambda: rest.checkpoints(job)["counts"]["completed"] > made)
+        assert rest.restarts(job) == 0
+        printer.stop(savepoint=True)
+        printer.until("job_cancel_success")
+        said = (printer.folder(1) / "log" / "taskmanager-1.out").read_bytes()
+        wait_until("all its output is in the bucket", lambda: shipped(printer) == said)
+        numbers = [int(number) for number in re.findall(r"^(?:\d+> )?(\d+)$", said.decode(), re.MULTILINE)]
+        assert len(numbers) > 4 * RATE
+        assert numbers == list(range(len(numbers))), "a gap or a repeat"
+        assert printer.attempt == 1
+        assert one.ends_exactly()
+
+
+def printed(one: Playing) -> list[str]:
+    return (one.folder(1) / "log" / "taskmanager-1.out").read_text().splitlines()
+
+
+def shipped(one: Playing) -> bytes:
+    """What is in the bucket of its output."""
+    parts = [key for key in keys(one, f"jobs/logs/{one.job_id}/") if "/attempt-1-taskmanager-1/taskmanager.out" in key]
+    return b"".join(b"".join(one.jobs.client.download(BUCKET, key)) for key in sorted(parts))
+
+
+def failed_checkpoints(one: Playing) -> int:
+    rest = one.flink()
+    return int(rest.checkpoints(rest.jobs()[0]["jid"])["counts"]["failed"])
