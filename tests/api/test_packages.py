@@ -87,6 +87,7 @@ def test_a_failed_copy_leaves_nothing(stand: Stand, monkeypatch: pytest.MonkeyPa
 
     def add(name: str, content: Iterator[bytes]) -> str:
         if name == "data.txt":
+            assert b"".join(content)
             raise OSError("disk full")
         return real(name, content)
 
