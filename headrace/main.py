@@ -7,19 +7,17 @@ import functools
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 import uvicorn
 
 from headrace.api.app import create_app
-from headrace.api.connections import server_config
+from headrace.api.connections import HttpServer, listening, server_config
 from headrace.api.services import JarCheck, Services
 from headrace.control.courier import Courier
 from headrace.control.driver import Driver
@@ -29,32 +27,24 @@ from headrace.control.reconciler import Planner, Reconciler
 from headrace.control.scheduler import Scheduler
 from headrace.control.shipping import Rolling
 from headrace.domain.deployment import parse_runtime_config, plan
-from headrace.domain.errors import HomeUnusable, Unavailable
 from headrace.domain.job import AT_REST, Goal, JobSpec, Phase
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, memory, preflight
 from headrace.flink.engines import EngineStore
-from headrace.flink.s3 import S3Plugins
 from headrace.home import Home, write_private
 from headrace.identity.accounts import Accounts
 from headrace.identity.founding import Founded, Identity, open_identity
 from headrace.identity.keystone import ExternalKeystone
-from headrace.objects import access
-from headrace.objects.access import Keys
 from headrace.objects.artifacts import ArtifactResolver
-from headrace.objects.base import Objects
-from headrace.objects.cache import StageCache, Staged
-from headrace.objects.folder import FolderObjects
+from headrace.objects.cache import StageCache
 from headrace.objects.packages import PackageFiles
-from headrace.objects.s3 import S3Objects
 from headrace.runtimes import logfiles, machine
 from headrace.runtimes.local import Limits, LocalRuntime
 from headrace.runtimes.logfiles import Logged
 from headrace.runtimes.object_server import ObjectServer
 from headrace.runtimes.processes import boot_id
-from headrace.runtimes.s3 import S3Store
-from headrace.runtimes.staging import Fetch
 from headrace.settings import Settings
+from headrace.storage import fetcher, flinks_way, open_storage
 from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
 from headrace.store.database import Database, Step, no_step
@@ -94,10 +84,9 @@ class Server:
     object_server: ObjectServer | None
 
     def start(self) -> None:
-        """Starts all that works on its own."""
+        """Starts all that works on its own, but for the courier, whose links need a server that answers."""
         self.driver.start()
         self.logs.start()
-        self.courier.start()
 
     def stop(self) -> None:
         """Ends it; running jobs are left as they are."""
@@ -153,19 +142,14 @@ def build(
         )
         if identity.founded is not None:
             founded(identity.founded)
-        object_server = _object_server(settings, home, identity)
-        if object_server is not None:
-            held.callback(object_server.close)
-            object_server.start()
-        objects = _object_store(settings, home, object_server)
-        owner = _owner(objects, buckets, identity)
-        artifacts = ArtifactResolver(objects, package_files, packages.object_key, owner)
+        storage = held.enter_context(open_storage(settings, home, identity, buckets, now_ms))
+        artifacts = ArtifactResolver(storage.objects, package_files, packages.object_key, storage.owner)
         engines = EngineStore(settings.engine_store, settings.engine_java_homes)
         runtime = LocalRuntime(
             home.folder,
             engines,
-            _fetcher(artifacts, StageCache(home.folder / "cache", settings.stage_cache_mb << 20)),
-            endpoint=_endpoint(settings, objects, owner),
+            fetcher(artifacts, StageCache(home.folder / "cache", settings.stage_cache_mb << 20)),
+            endpoint=flinks_way(settings, storage),
             limits=Limits(
                 settings.unresponsive_after_seconds,
                 settings.taskmanager_silent_after_seconds,
@@ -175,7 +159,6 @@ def build(
             ),
         )
         jobs, queues = JobStore(database), QueueStore(database)
-        _adopt(objects, buckets, identity)
         capacity = _capacity(settings)
         scheduler = Scheduler(queues, capacity, settings.memory_per_cu_mb)
         resolve = _resolver(settings, engines)
@@ -199,7 +182,7 @@ def build(
         driver = Driver(reconciler, settings.sweep_seconds)
         logs = LogShipper(
             functools.partial(_owed_logs, home.folder / "deployments"),
-            objects.put,
+            storage.objects.put,
             jobs,
             seams.now_ms,
             settings.log_period_seconds,
@@ -213,7 +196,7 @@ def build(
             queues=queues,
             packages=packages,
             package_files=package_files,
-            objects=objects,
+            objects=storage.objects,
             artifacts=artifacts,
             runtime=runtime,
             directory=identity.directory,
@@ -232,7 +215,7 @@ def build(
             topic_exists=post.topic_exists,
             wake_courier=post.courier.wake,
             accounts=Accounts(identity, settings, now_ms, time.monotonic),
-            bucket_owner=owner,
+            bucket_owner=storage.owner,
             nudge=driver.nudge,
             resolve_engine=resolve,
             check_jar=_jar_checker(engines),
@@ -241,20 +224,7 @@ def build(
             now_ms=seams.now_ms,
         )
         with contextlib.closing(runtime):
-            yield Server(settings, home, identity, jobs, runtime, driver, logs, post.courier, services, object_server)
-
-
-class _Http(uvicorn.Server):
-    """uvicorn, but a signal only asks it to leave: its own way raises the signal again and would end us half-way."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Nothing to capture: ``serve`` has set the handlers."""
-        yield
-
-    def leave(self, _number: int, _frame: FrameType | None) -> None:
-        """The signal handler."""
-        self.should_exit = True
+            yield Server(settings, home, identity, jobs, runtime, driver, logs, post.courier, services, storage.server)
 
 
 def serve(
@@ -269,13 +239,14 @@ def serve(
     Raises:
         HomeUnusable: another server holds the home, or the address cannot be used; see ``build``.
     """
-    with build(settings, init_admin, founded, seams) as server, _listening(settings) as listener:
-        http = _Http(server_config(create_app(server.services), settings))
+    with build(settings, init_admin, founded, seams) as server, listening(settings) as listener:
+        http = HttpServer(server_config(create_app(server.services), settings))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listener.getsockname()[1]}"
         server.home.server_file.unlink(missing_ok=True)  # of one that was killed
         server.courier.base_url = settings.public_url or url
         server.start()
+        server.courier.start()
         announcer = threading.Thread(target=_announce, args=(http, server, url, ready), daemon=True)
         announcer.start()
         previous = {number: signal.signal(number, http.leave) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -351,68 +322,6 @@ def _external(settings: Settings, database: Database) -> ExternalKeystone | None
     return ExternalKeystone(settings, OutsiderStore(database), now_ms, time.monotonic)
 
 
-def _object_server(settings: Settings, home: Home, identity: Identity) -> ObjectServer | None:
-    """The embedded S3 server. As in the cloud, the user's keys for Headrace open the buckets too."""
-    if settings.object_store != "embedded":
-        return None
-    published = identity.published()
-    others = [] if published is None else [Keys(published.access_key, published.secret_key)]
-    return ObjectServer(home.folder, settings.embedded_s3_port, others)
-
-
-def _object_store(settings: Settings, home: Home, server: ObjectServer | None) -> Objects:
-    """Where the buckets are; nothing is connected to yet."""
-    if server is not None:
-        return S3Objects(server.access)
-    if settings.object_store == "s3":
-        return S3Objects(access.of_settings(settings))
-    return FolderObjects(home.folder / "objects")
-
-
-def _endpoint(settings: Settings, objects: Objects, owner: Callable[[str], str | None]) -> S3Store | None:
-    """How Flink reaches the buckets; None where they are folders."""
-    if not isinstance(objects, S3Objects):
-        return None
-    plugins = S3Plugins(settings.engine_store, settings.s3_plugin_folder)
-    return S3Store(objects.access, objects, plugins, lambda project_id, bucket: owner(bucket) == project_id)
-
-
-def _adopt(objects: Objects, buckets: BucketStore, identity: Identity) -> None:
-    """Buckets that nobody owns become the first project's: those of a folder, of before buckets had owners; those of
-    an S3 endpoint only if the server has one user, as there is nobody then to keep them from.
-    """
-    if objects.root is None and identity.published() is None:
-        return
-    try:
-        found = objects.buckets()
-    except Unavailable as error:
-        log.warning("the buckets cannot be listed now: %s", error)
-        return
-    for bucket in found:
-        if buckets.owner(bucket) is None:
-            buckets.claim(bucket, identity.first_project.id, now_ms=now_ms())
-
-
-def _owner(objects: Objects, buckets: BucketStore, identity: Identity) -> Callable[[str], str | None]:
-    """Whose a bucket is. On a server of one user all that there are are theirs, also those made meanwhile elsewhere."""
-
-    def owner(bucket: str) -> str | None:
-        found = buckets.owner(bucket)
-        if found is None and objects.root is None and identity.published() is not None and objects.has_bucket(bucket):
-            buckets.claim(bucket, identity.first_project.id, now_ms=now_ms())
-            found = identity.first_project.id
-        return found
-
-    return owner
-
-
-def _fetcher(artifacts: ArtifactResolver, cache: StageCache) -> Fetch:
-    def fetch(project_id: str, reference: str, target: Path) -> Staged:
-        return cache.put(artifacts.locate(project_id, reference), target)
-
-    return fetch
-
-
 def _capacity(settings: Settings) -> Callable[[], int]:
     limit = settings.memory_limit_mb if settings.memory_limit_mb is not None else machine.memory_mb()
     promised = max(0, limit - settings.memory_reserve_mb)
@@ -463,22 +372,6 @@ def _jar_checker(engines: EngineStore) -> Callable[[JarCheck], None]:
             preflight.check_java(reports, main_class, engine.java_major, engine.version)
 
     return check
-
-
-@contextlib.contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((settings.host, settings.port))
-        except OSError as error:
-            raise HomeUnusable(
-                f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another --port; 0 takes "
-                "a free one."
-            ) from error
-        listener.listen(512)
-        yield listener
 
 
 def _announce(http: uvicorn.Server, server: Server, url: str, ready: Callable[[str], None]) -> None:

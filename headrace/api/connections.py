@@ -7,8 +7,12 @@ words of its own. The limits that it has are set here too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import socket
+from collections.abc import Iterator
+from types import FrameType
 from uuid import uuid4
 
 import h11
@@ -16,6 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from headrace.domain.errors import HomeUnusable
 from headrace.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -139,3 +144,37 @@ class Connection(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn, but a signal only asks it to leave: its own way raises the signal again and would end us half-way."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing to capture: ``serve`` has set the handlers."""
+        yield
+
+    def leave(self, _number: int, _frame: FrameType | None) -> None:
+        """The signal handler."""
+        self.should_exit = True
+
+
+@contextlib.contextmanager
+def listening(settings: Settings) -> Iterator[socket.socket]:
+    """A socket at the address of the settings.
+
+    Raises:
+        HomeUnusable: it cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            raise HomeUnusable(
+                f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose another --port; 0 takes "
+                "a free one."
+            ) from error
+        listener.listen(512)
+        yield listener

@@ -63,9 +63,9 @@ def list_notices(
 
 
 class Retried(Answer):
-    """It is done."""
+    """It is on its way again."""
 
-    is_success: Annotated[str, Field(description="Always true; an error has another body.")]
+    state: Annotated[State, Field(description="waiting")]
 
 
 @router.post("/headrace/v1/{project_id}/notices/{notice_id}/retry", **answers(Retried))
@@ -76,7 +76,7 @@ def retry(notice_id: int, access: Annotated[Access, needs(Standing.ADMIN, trace=
     number = min(max(notice_id, 0), MAX_ID)
     parts.notices.retry(access.project_id, number, now_ms=now, until_ms=until, trace=access.trace)
     parts.wake_courier()
-    return {"is_success": "true"}
+    return {"state": State.WAITING}
 
 
 def _shown(notice: Notice) -> dict[str, Any]:

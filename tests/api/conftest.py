@@ -358,7 +358,7 @@ def furnish(bare: Stand) -> Stand:
     bare.put_object("b", "data.txt", b"data")
     bare.ok("POST", "/v1.0/{p}/queues", {"queue_name": "q", "queue_type": "general", "cu_count": 16})
     for name in ("topic", "alarm", "iac", "told"):
-        bare.ok("POST", "/v2/{p}/notifications/topics", {"name": name}, status=201)
+        bare.services.topics.create(PROJECT, name, "", "tester", now_ms=bare.clock())
     return bare
 
 

@@ -37,6 +37,7 @@ def test_the_founding_page(bare: Stand, golden: Any) -> None:
     """DLI's own example is accepted verbatim, once the things that it names exist."""
     bare.ok("PUT", "/headrace/v1/{p}/buckets/bucketName", status=201)
     bare.ok("POST", "/v1.0/{p}/queues", {"queue_name": "testQueue", "queue_type": "general", "cu_count": 16})
+    bare.ok("POST", "/v2/{p}/notifications/topics", {"name": "topic"}, status=201)
     for name in ("javaQueueStream.jar", "test.jar", "test1.jar", "test.csv", "test1.csv"):
         bare.put_object("bucketName", name, bare.jar(FOUNDING["main_class"]) if name.endswith(".jar") else b"a,b")
     for kind, group, names in (

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,10 +13,18 @@ import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials  # type: ignore[import-untyped]
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException  # type: ignore[import-untyped]
 from huaweicloudsdksmn.v2 import SmnClient, model  # type: ignore[import-untyped]
+from pydantic import SecretStr
 
 from headrace.api.smn_errors import FIELDS
+from headrace.domain.job import JobSpec, Phase, Record
+from headrace.domain.rights import Caller
+from headrace.notify.external import ExternalSmn
+from headrace.settings import Settings
 from headrace.store.audit import AuditFilter
-from tests.support.notices import deliver_all
+from headrace.store.database import Database
+from headrace.store.jobs import JobStore
+from headrace.store.notices import NoticeStore, State
+from tests.support.notices import courier_of, deliver_all
 from tests.support.receivers import HttpReceiver, is_authentic
 
 if TYPE_CHECKING:
@@ -245,6 +256,47 @@ def test_a_job_whose_topic_does_not_exist_is_not_run(stand: Stand) -> None:
     assert "headrace topics create nobody" in answer.json()[0]["error_msg"]
     stand.ok("POST", "/v2/{p}/notifications/topics", {"name": "nobody"}, status=201)
     assert stand.run(job_id).status_code == 200
+
+
+def test_notices_of_jobs_go_to_another_headrace(
+    sdk: Any, stand: Stand, url: str, receiver: HttpReceiver, tmp_path: Path
+) -> None:
+    """The external SMN is this server; the job is of another one, which has a store of its own."""
+    create(sdk)
+    subscribe(sdk, receiver.url)
+    deliver_all(stand.courier)
+    stand.client.get(receiver.posts[0].body["subscribe_url"])
+    settings = Settings(
+        home=tmp_path / "other",
+        smn_endpoint=url,
+        smn_project_id=PROJECT,
+        smn_access_key="AK",
+        smn_secret_key=SecretStr("secret of AK"),
+    )
+    with closing(Database(tmp_path / "other.sqlite")) as database:
+        notices, jobs = NoticeStore(database), JobStore(database)
+        courier = courier_of(settings, notices, stand.clock)
+        courier.elsewhere, courier.elsewhere_url = ExternalSmn(settings, stand.clock), url
+        for name in ("cs_job_exception", "absent"):
+            job = jobs.create(Caller("p", "ann"), JobSpec(name, smn_topic=name), now_ms=1)
+            job = jobs.move(job, Record(Phase.PREPARING, 1, first_attempt=1), now_ms=1)
+            jobs.move(job, job.record.evolve(phase=Phase.FAILED, note="out of memory"), now_ms=stand.clock())
+        assert deliver_all(courier) == 2
+        told, lost = reversed(notices.page("p", None, limit=9, offset=0)[1])
+    assert (told.state, told.protocol, told.endpoint) == (State.DELIVERED, "smn", url)
+    assert (lost.state, lost.error) == (State.DEAD, f"The topic absent does not exist at {url}.")
+    deliver_all(stand.courier)
+    body = receiver.posts[-1].body
+    assert body["subject"] == "Flink job cs_job_exception has failed"
+    assert body["message"].endswith(f"message id: {told.message_id}")
+
+
+def test_with_an_external_smn_no_topics_are_made_here(stand: Stand) -> None:
+    settings = stand.services.settings.model_copy(update={"smn_endpoint": "https://smn.example.com"})
+    stand.app.state.services = replace(stand.services, settings=settings)
+    answer = stand.send("POST", "/v2/{p}/notifications/topics", {"name": "new"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "SMN.0400")
+    assert "https://smn.example.com" in answer.json()["message"]
 
 
 def test_notices_are_for_administrators(stand: Stand) -> None:

@@ -1,0 +1,129 @@
+"""Where the buckets are, by the settings: a folder, an S3 endpoint, or the embedded S3 server; and whose they are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.domain.errors import Unavailable
+from headrace.flink.s3 import S3Plugins
+from headrace.home import Home
+from headrace.identity.founding import Identity
+from headrace.objects import access
+from headrace.objects.access import Keys
+from headrace.objects.artifacts import ArtifactResolver
+from headrace.objects.base import Objects
+from headrace.objects.cache import StageCache, Staged
+from headrace.objects.folder import FolderObjects
+from headrace.objects.s3 import S3Objects
+from headrace.runtimes.object_server import ObjectServer
+from headrace.runtimes.s3 import S3Store
+from headrace.runtimes.staging import Fetch
+from headrace.settings import Settings
+from headrace.store.buckets import BucketStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The buckets of one server.
+
+    Attributes:
+        owner: bucket -> id of its project, None if it is nobody's.
+        server: the embedded S3 server, if the buckets are in one.
+    """
+
+    objects: Objects
+    owner: Callable[[str], str | None]
+    server: ObjectServer | None
+
+
+@contextmanager
+def open_storage(
+    settings: Settings, home: Home, identity: Identity, buckets: BucketStore, now_ms: Callable[[], int]
+) -> Iterator[Storage]:
+    """Connects to nothing, but starts the embedded server, or finds it; it stays when this ends.
+
+    Raises:
+        HomeUnusable: the embedded server is not installed or does not come up.
+    """
+    server = _server(settings, home, identity)
+    try:
+        if server is not None:
+            server.start()
+        objects = _objects(settings, home, server)
+        _adopt(objects, buckets, identity, now_ms)
+        yield Storage(objects, _owner(objects, buckets, identity, now_ms), server)
+    finally:
+        if server is not None:
+            server.close()
+
+
+def fetcher(artifacts: ArtifactResolver, cache: StageCache) -> Fetch:
+    """Puts what a job names where it is wanted, through the cache."""
+
+    def fetch(project_id: str, reference: str, target: Path) -> Staged:
+        return cache.put(artifacts.locate(project_id, reference), target)
+
+    return fetch
+
+
+def flinks_way(settings: Settings, storage: Storage) -> S3Store | None:
+    """How Flink reaches the buckets; None where they are folders."""
+    if not isinstance(storage.objects, S3Objects):
+        return None
+    plugins = S3Plugins(settings.engine_store, settings.s3_plugin_folder)
+    access, owner = storage.objects.access, storage.owner
+    return S3Store(access, storage.objects, plugins, lambda project_id, bucket: owner(bucket) == project_id)
+
+
+def _server(settings: Settings, home: Home, identity: Identity) -> ObjectServer | None:
+    """The embedded S3 server. As in the cloud, the user's keys for Headrace open the buckets too."""
+    if settings.object_store != "embedded":
+        return None
+    published = identity.published()
+    others = [] if published is None else [Keys(published.access_key, published.secret_key)]
+    return ObjectServer(home.folder, settings.embedded_s3_port, others)
+
+
+def _objects(settings: Settings, home: Home, server: ObjectServer | None) -> Objects:
+    if server is not None:
+        return S3Objects(server.access)
+    if settings.object_store == "s3":
+        return S3Objects(access.of_settings(settings))
+    return FolderObjects(home.folder / "objects")
+
+
+def _adopt(objects: Objects, buckets: BucketStore, identity: Identity, now_ms: Callable[[], int]) -> None:
+    """Buckets that nobody owns become the first project's: those of a folder, of before buckets had owners; those of
+    an S3 endpoint only if the server has one user, as there is nobody then to keep them from.
+    """
+    if objects.root is None and identity.published() is None:
+        return
+    try:
+        found = objects.buckets()
+    except Unavailable as error:
+        log.warning("the buckets cannot be listed now: %s", error)
+        return
+    for bucket in found:
+        if buckets.owner(bucket) is None:
+            buckets.claim(bucket, identity.first_project.id, now_ms=now_ms())
+
+
+def _owner(
+    objects: Objects, buckets: BucketStore, identity: Identity, now_ms: Callable[[], int]
+) -> Callable[[str], str | None]:
+    """Whose a bucket is. On a server of one user all that there are are theirs, also those made meanwhile elsewhere."""
+
+    def owner(bucket: str) -> str | None:
+        found = buckets.owner(bucket)
+        if found is None and objects.root is None and identity.published() is not None and objects.has_bucket(bucket):
+            buckets.claim(bucket, identity.first_project.id, now_ms=now_ms())
+            found = identity.first_project.id
+        return found
+
+    return owner
