@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,7 @@ class S3Access:
         default: the keys for all buckets that ``keys`` does not name.
         keys: bucket -> keys for it alone.
         ca_file: certificates to trust besides the system's; None = those only.
-        proxy: URL of an HTTP proxy, "" = none.
+        proxy: URL of an HTTP proxy, "" = none; a password may be in it, so that ``repr`` does not show it.
         timeout_s: how long the endpoint may take to take a connection, and be silent while it answers, in seconds.
     """
 
@@ -40,7 +41,7 @@ class S3Access:
     default: Keys
     keys: Mapping[str, Keys] = field(default_factory=dict)
     ca_file: Path | None = None
-    proxy: str = ""
+    proxy: str = field(default="", repr=False)
     timeout_s: float = 30.0
 
     def of(self, bucket: str) -> Keys:
@@ -71,6 +72,9 @@ def _readable(path: Path | None) -> Path | None:
     if path is not None:
         try:
             path.read_bytes()
+            ssl.create_default_context().load_verify_locations(path)
+        except ssl.SSLError as error:
+            raise HomeUnusable(f"s3_ca_file={str(path)!r} holds no certificate in PEM form.") from error
         except OSError as error:
             raise HomeUnusable(f"s3_ca_file={str(path)!r} cannot be read: {error.strerror}.") from error
     return path

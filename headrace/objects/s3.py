@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, suppress
-from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from obstore.exceptions import BaseError
-from obstore.store import S3Store
 
 from headrace.domain.errors import BadField, BucketNotFound, ObjectNotFound
 from headrace.objects.access import S3Access
@@ -22,11 +20,12 @@ from headrace.objects.base import ObjectInfo
 from headrace.objects.folder import Counted
 from headrace.objects.paths import check_bucket, check_key
 from headrace.objects.s3_buckets import Buckets
+from headrace.objects.s3_client import bucket_client, client_options
 from headrace.objects.s3_errors import told
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
-    from obstore.store import ClientConfig
+    from obstore.store import S3Store
 
 CHUNK = 1024 * 1024
 PART = 8 * 1024 * 1024
@@ -43,7 +42,7 @@ class S3Objects:
             OSError: the CA file cannot be read.
         """
         self._access = access
-        self._options = _client_options(access)
+        self._options = client_options(access)
         self._stores: dict[str, S3Store] = {}
         self._lock = Lock()
         self._buckets = Buckets(access, self._store)
@@ -198,45 +197,10 @@ class S3Objects:
         """One client, with its connections, per bucket."""
         with self._lock:
             if bucket not in self._stores:
-                self._stores[bucket] = self._open(check_bucket(bucket))
+                self._stores[bucket] = bucket_client(self._access, check_bucket(bucket), self._options)
             return self._stores[bucket]
-
-    def _open(self, bucket: str) -> S3Store:
-        access = self._access
-        keys = access.of(bucket)
-        endpoint = access.endpoint
-        if not access.path_style:
-            scheme, _, host = endpoint.partition("://")
-            endpoint = f"{scheme}://{bucket}.{host}"
-        return S3Store(
-            bucket,
-            endpoint=endpoint,
-            region=access.region,
-            access_key_id=keys.access_key,
-            secret_access_key=keys.secret_key,
-            virtual_hosted_style_request=not access.path_style,
-            disable_bulk_delete=True,  # OBS and others want a checksum with it that obstore does not send
-            client_options=self._options,
-            retry_config={"max_retries": 0, "retry_timeout": timedelta(0)},
-        )
 
 
 def _info(meta: ObjectMeta) -> ObjectInfo:
     modified = int(meta["last_modified"].timestamp() * 1000)
     return ObjectInfo(meta["path"], meta["size"], modified, meta["e_tag"] or "")
-
-
-def _client_options(access: S3Access) -> ClientConfig:
-    """How long a whole answer takes is its size's affair: only silence counts."""
-    options: ClientConfig = {
-        "allow_http": access.endpoint.startswith("http:"),
-        "connect_timeout": timedelta(seconds=access.timeout_s),
-        "read_timeout": timedelta(seconds=access.timeout_s),
-        "timeout": timedelta(days=1),
-        "user_agent": "headrace",
-    }
-    if access.proxy:
-        options["proxy_url"] = access.proxy
-    if access.ca_file is not None:
-        options["root_certificate"] = access.ca_file.read_bytes()
-    return options

@@ -17,6 +17,7 @@ from obstore.store import S3Store
 
 from headrace.domain.errors import BucketNotFound, HeadraceError, NameTaken, Unavailable
 from headrace.objects.access import S3Access
+from headrace.objects.s3_client import client_options, root_client
 from headrace.objects.s3_errors import bad_bucket_name, code_in, meaning
 
 _MINUTE = timedelta(minutes=1)
@@ -32,6 +33,7 @@ class Buckets:
         """``store``: bucket -> the client that signs for it."""
         self._access = access
         self._store = store
+        self._root = root_client(access, client_options(access))
         self._http = _http(access)
 
     def create(self, bucket: str) -> None:
@@ -73,17 +75,7 @@ class Buckets:
         return sorted({*listed, *own})
 
     def _listed(self) -> list[str]:
-        keys = self._access.default
-        root = S3Store(
-            "buckets",  # the host is the endpoint's own: no bucket gets into the URL
-            endpoint=self._access.endpoint,
-            region=self._access.region,
-            access_key_id=keys.access_key,
-            secret_access_key=keys.secret_key,
-            virtual_hosted_style_request=True,
-            client_options={"allow_http": True},
-        )
-        status, text = self._ask("GET", obstore.sign(root, "GET", "", _MINUTE), "")
+        status, text = self._ask("GET", obstore.sign(self._root, "GET", "", _MINUTE), "")
         if status != 200:
             raise self._meaning("", status, text)
         try:

@@ -41,6 +41,7 @@ _FULL = frozenset(
     }
 )
 _BUSY = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "XMinioServerNotInitialized"})
+_STRANGE = re.compile(r'\A[^"]*Encountered object with invalid path: Error parsing Path "([^"]*)"')
 _NO_BUCKET = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
 
@@ -102,6 +103,12 @@ def meaning(endpoint: str, bucket: str, key: str, text: str) -> HeadraceError:
         return ObjectNotFound(f"The object {ObjectRef(bucket, key)} does not exist. Upload it first.")
     if code in _BUSY or number >= 500 or number == 429:
         return _busy(where, named, code, number, text)
+    strange = _STRANGE.search(text)
+    if strange is not None:
+        return Unavailable(
+            f"{where}: {named} cannot be listed: it holds an object with a name that Headrace cannot take "
+            f"({strange[1]!r}: an empty part, or a control character). Rename or delete that object."
+        )
     if number:
         return Unavailable(f"{where} refuses {named} ({code or number}): {_first_line(text)}")
     return _unreachable(where, named, text)
@@ -113,7 +120,9 @@ def _busy(where: str, named: str, code: str, number: int, text: str) -> Headrace
         return StoreFull(
             f"{where} has no room for {named} ({code or number}). Delete objects, or give it a larger disk."
         )
-    return StoreSilent(f"{where} cannot serve {named} now ({code or number}). It is tried again.")
+    # SeaweedFS says no more than this when its disk is full.
+    perhaps = " If that does not help: it may have no room left; its own log tells." if code == "InternalError" else ""
+    return StoreSilent(f"{where} cannot serve {named} now ({code or number}). It is tried again.{perhaps}")
 
 
 def _unreachable(where: str, named: str, text: str) -> HeadraceError:

@@ -94,6 +94,13 @@ class Seaweed:
         ]
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What it wants in its environment: by itself it would take up to seven volumes for each bucket at once, and
+        have none left for the third bucket of a small disk.
+        """
+        return {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+
+    @property
     def _data(self) -> Path:
         return self.folder / "data"
 

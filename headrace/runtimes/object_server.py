@@ -17,15 +17,16 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
 import urllib3
 from obstore.exceptions import BaseError
-from obstore.store import S3Store
 
 from headrace.domain.errors import HomeUnusable, Unavailable
 from headrace.objects.access import Keys, S3Access
+from headrace.objects.s3_client import bucket_client, client_options
 from headrace.objects.seaweed import PORTS, Identity, Seaweed
 from headrace.runtimes import files, processes
 from headrace.runtimes.ports import free_ports
@@ -64,15 +65,8 @@ class ObjectServer:
         self.keys = self._own_keys()
         self._others = others
         self._http = urllib3.PoolManager(timeout=5.0, retries=False)
-        self._probe = S3Store(
-            "probe",
-            endpoint=self.endpoint,
-            region=REGION,
-            access_key_id=self.keys.access_key,
-            secret_access_key=self.keys.secret_key,
-            client_options={"allow_http": True, "timeout": "5s"},
-            retry_config={"max_retries": 0},
-        )
+        hasty = replace(self.access, timeout_s=5.0)
+        self._probe = bucket_client(hasty, "probe", client_options(hasty))
         self._stopping = threading.Event()
         self._guard = threading.Thread(target=self._watch, name="object-server", daemon=True)
 
@@ -142,7 +136,12 @@ class ObjectServer:
         run.mkdir(mode=0o700, exist_ok=True)
         ordered = {
             "argv": self._seaweed.command(),
-            "env": {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(run), "LC_ALL": "C.UTF-8"},
+            "env": {
+                "PATH": "/usr/local/bin:/usr/bin:/bin",
+                "HOME": str(run),
+                "LC_ALL": "C.UTF-8",
+                **self._seaweed.environment,
+            },
             "cwd": str(run),
             "output": str(run / "weed.log"),
             "fence": str(run),

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 
+import boto3  # type: ignore[import-untyped]
 import pytest
+from botocore.config import Config  # type: ignore[import-untyped]
 
 from headrace.domain.errors import (
     BadField,
@@ -18,6 +20,7 @@ from headrace.domain.errors import (
     ObjectNotFound,
     ObjectReplaced,
     PackageNotFound,
+    StoreSilent,
     Unavailable,
 )
 from headrace.objects.artifacts import ArtifactResolver, base_name
@@ -25,10 +28,12 @@ from headrace.objects.base import Objects
 from headrace.objects.folder import FolderObjects
 from headrace.objects.packages import PackageFiles
 from headrace.objects.paths import ObjectRef, PackageRef, parse_reference
+from headrace.objects.s3 import S3Objects
 from headrace.store.database import Database
 from headrace.store.packages import Package, PackageStore
 from tests.support.seaweed import Seaweed, seaweed
-from tests.support.stores import STORES
+from tests.support.server import wait_until
+from tests.support.stores import STORES, access_to
 
 KEYS = ["a.jar", "deep/er/a b.jar", "ü/é+%20&?.txt", "日本/ジョブ.jar", "a#b", "x:y~[z]{1}|`"]
 NUMBERS = count(1)
@@ -354,3 +359,60 @@ def test_links_in_a_circle_are_no_objects(local: FolderObjects) -> None:
             local.exists("b", key)
     assert list(local.listing("b", "folder/")) == []
     assert local.read("b", "a") == b"a"
+
+
+def test_only_the_settings_count(server: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what a shell has for the AWS tools, or for the web."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-somebody-else")
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    store = S3Objects(access_to(server))
+    store.create_bucket("of-settings")
+    server.prepare_bucket("of-settings")
+    store.put("of-settings", "k", b"content")
+    assert store.read("of-settings", "k") == b"content"
+    assert "of-settings" in store.buckets()
+
+
+def test_a_name_that_cannot_be_taken_is_told(server: Seaweed) -> None:
+    store = S3Objects(access_to(server))
+    store.create_bucket("strange")
+    server.prepare_bucket("strange")
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    client.put_object(Bucket="strange", Key="two\nlines", Body=b"x")
+    client.put_object(Bucket="strange", Key="folder/k", Body=b"x")
+    with pytest.raises(Unavailable, match=r"the bucket strange cannot be listed.*two\\nlines.*Rename or delete"):
+        list(store.listing("strange"))
+    assert [info.key for info in store.listing("strange", "folder/")] == ["folder/k"]
+
+
+def test_a_small_disk_has_room_for_some_buckets_until_it_is_full(tmp_path: Path) -> None:
+    server = Seaweed(tmp_path / "weed", volumes=6, volume_mb=1)
+    server.start()
+    try:
+        store = S3Objects(access_to(server))
+        for name in ("one", "two", "three"):
+            store.create_bucket(name)
+            store.put(name, "k", b"content")
+
+        def fill() -> str:
+            try:
+                store.put("one", f"fill-{next(NUMBERS)}", bytes(1 << 20))
+            except StoreSilent as error:
+                return str(error)
+            return ""
+
+        told = wait_until("it is full", fill)
+        assert "obs://one/" in told
+        assert "no room left" in told
+        assert store.read("three", "k") == b"content"
+    finally:
+        server.kill()

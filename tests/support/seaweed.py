@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -67,7 +68,12 @@ class Seaweed:
         """Starts it on its ports, and waits until it stores something."""
         with (self.folder / "weed.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.program.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.program.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.program.environment},
+                start_new_session=True,
             )
         wait_until("SeaweedFS answers", self._is_up, 120)
 

@@ -101,3 +101,15 @@ def test_a_file_of_keys_that_is_none(tmp_path: Path, content: str | None, words:
 def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(HomeUnusable, match="s3_ca_file"):
         access.of_settings(given(tmp_path, s3_ca_file=tmp_path / "none.pem"))
+
+
+def test_a_ca_file_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(HomeUnusable, match=r"s3_ca_file=.* holds no certificate"):
+        access.of_settings(given(tmp_path, s3_ca_file=tmp_path / "ca.pem"))
+
+
+def test_what_is_shown_of_it_has_no_secret(tmp_path: Path) -> None:
+    shown = repr(access.of_settings(given(tmp_path, s3_proxy=f"http://us:{SECRET}@proxy:3128")))
+    assert SECRET not in shown
+    assert "endpoint=" in shown
