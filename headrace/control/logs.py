@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from headrace.control.shipping import Mark, Rolling, ship
-from headrace.domain.errors import HeadraceError, JobNotFound
+from headrace.domain.errors import HeadraceError, JobNotFound, StoreSilent
 from headrace.domain.job import AT_REST, attempt_of, deployment_name, job_of
 from headrace.runtimes import files
 from headrace.runtimes.logfiles import DONE, SHIPPED, LogFile, Logged
@@ -76,7 +76,7 @@ class LogShipper:
         """Takes all that has come since the last round; what fails is left for the next one."""
         try:
             found = list(self._logged())
-        except HeadraceError as error:
+        except (HeadraceError, OSError) as error:
             log.warning("logs: %s", error)
             return
         for one in found:
@@ -85,6 +85,8 @@ class LogShipper:
                 self._hindered.pop(one.name, None)
             except HeadraceError as error:
                 self._tell(one, str(error))
+                if isinstance(error, StoreSilent) and self._stopping.is_set():
+                    return  # else each of the others would wait as long: the next Headrace takes them
             except Exception:
                 log.exception("logs of %s", one.name)
 

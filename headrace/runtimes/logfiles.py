@@ -10,15 +10,19 @@ Files of the deployment's folder::
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.domain.errors import Unavailable
 from headrace.flink.command import Layout
 from headrace.runtimes import files, keeper, processes
 from headrace.runtimes.processes import Life
+
+log = logging.getLogger(__name__)
 
 WANTED, SHIPPED, DONE = "logs.json", "shipped.json", "logs.done"
 GONE = "gone"
@@ -92,31 +96,39 @@ def want(layout: Layout, bucket: str) -> None:
 
 
 def all_owed(deployments: Path) -> Iterator[Logged]:
-    """The logs of which something may still have to be taken to a bucket.
-
-    Raises:
-        Unavailable: records of processes cannot be read.
+    """The logs of which something may still have to be taken to a bucket; of a deployment whose records cannot be read
+    now, the next time.
     """
     for folder in sorted(deployments.iterdir()):
         if _owed(folder):
-            yield of(Layout(folder))
+            try:
+                found = of(Layout(folder))
+            except Unavailable as error:
+                log.warning("logs of %s wait: %s", folder.name, error)
+            else:
+                yield found
 
 
 def bound_unkept(deployments: Path) -> None:
-    """Keeps logs within their limit whose keeper was killed though its process lives on.
-
-    Raises:
-        Unavailable: records of processes cannot be read.
+    """Keeps logs within their limit whose keeper was killed though its process lives on; those of which the records
+    cannot be read or written now, the next time.
     """
     for folder in deployments.iterdir():
         if (folder / GONE).exists():
             continue
         for role in (folder / "jobmanager", *folder.glob("taskmanager-*")):
-            kept = processes.look(role)
-            if kept.life is Life.RUNS and kept.keeper is not None and not kept.keeper.lives():
-                record = role / "spool.json"
-                gone = files.read(record) if record.exists() else {}
-                keeper.free_all(record, gone, files.read(role / "command.json")["spool"])
+            try:
+                _bound(role)
+            except (Unavailable, OSError) as error:
+                log.warning("the logs of %s/%s are not kept within their limit: %s", folder.name, role.name, error)
+
+
+def _bound(role: Path) -> None:
+    kept = processes.look(role)
+    if kept.life is Life.RUNS and kept.keeper is not None and not kept.keeper.lives():
+        record = role / "spool.json"
+        gone = files.read(record) if record.exists() else {}
+        keeper.free_all(record, gone, files.read(role / "command.json")["spool"])
 
 
 def awaited(layout: Layout, wait_s: float) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace.control.logs import LogShipper
-from headrace.domain.errors import Unavailable
+from headrace.domain.errors import StoreSilent, Unavailable
 from headrace.domain.job import JobSpec, Phase, Record
 from headrace.domain.rights import Caller
 from headrace.flink.command import Layout
@@ -158,3 +158,41 @@ def test_a_deleted_jobs_folder_waits_for_its_logs(place: Place) -> None:
     assert not logfiles.awaited(place.layout, 0), "not for ever"
     (place.layout.folder / "logs.done").touch()
     assert not logfiles.awaited(place.layout, 3600)
+
+
+def test_one_whose_records_are_damaged_keeps_nobody_waiting(place: Place) -> None:
+    first = Layout(place.deployments / "job-0-1")
+    first.log.mkdir(parents=True)
+    logfiles.want(first, "b")
+    first.role("jobmanager").mkdir()
+    (first.role("jobmanager") / "process.json").write_text('{"pid": 1}')
+    place.wanted()
+    place.log("jobmanager.log", "one\n")
+    logfiles.bound_unkept(place.deployments)
+    place.shipper.round()
+    assert b"one\n" in place.bucket.values()
+
+
+def test_what_hinders_the_search_ends_no_thread(place: Place) -> None:
+    def broken() -> list[logfiles.Logged]:
+        raise PermissionError(13, "not allowed")
+
+    LogShipper(broken, place.put, place.jobs, lambda: AT_MS, period_s=1).round()
+
+
+def test_at_the_end_a_silent_storage_is_asked_once(place: Place) -> None:
+    asked = []
+
+    def silent(bucket: str, key: str, content: bytes) -> None:
+        asked.append((bucket, key, content))
+        raise StoreSilent("too slow")
+
+    place.wanted()
+    place.log("jobmanager.log", "one\n")
+    (one,) = logfiles.all_owed(place.deployments)
+    shipper = LogShipper(lambda: [one, one, one], silent, place.jobs, lambda: AT_MS, period_s=1)
+    shipper.round()
+    assert len(asked) == 3
+    shipper.stop()
+    shipper.round()
+    assert len(asked) == 4
