@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from obstore.exceptions import BaseError
 
-from headrace.domain.errors import BadField, BucketNotFound, ObjectNotFound
+from headrace.domain.errors import BadField, BucketNotFound, ObjectNotFound, ObjectReplaced
 from headrace.objects.access import S3Access
 from headrace.objects.base import ObjectInfo
 from headrace.objects.folder import Counted
-from headrace.objects.paths import check_bucket, check_key
+from headrace.objects.paths import ObjectRef, check_bucket, check_key
 from headrace.objects.s3_buckets import Buckets
 from headrace.objects.s3_client import bucket_client, client_options
 from headrace.objects.s3_errors import told
@@ -121,6 +121,8 @@ class S3Objects:
             options["if_match"] = version
         with self._told(bucket, key):
             found = self._store(bucket).get(check_key(key), options=options)
+        if version and found.meta["e_tag"] != version:  # some endpoints pass conditions over
+            raise ObjectReplaced(f"The object {ObjectRef(bucket, key)} was replaced while it was read.")
         return found.meta["size"], self._pieces(bucket, key, iter(found.stream(min_chunk_size=CHUNK)))
 
     def put(self, bucket: str, key: str, content: bytes) -> None:

@@ -7,9 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 
-import boto3  # type: ignore[import-untyped]
 import pytest
-from botocore.config import Config  # type: ignore[import-untyped]
 
 from headrace.domain.errors import (
     BadField,
@@ -23,6 +21,7 @@ from headrace.domain.errors import (
     StoreSilent,
     Unavailable,
 )
+from headrace.objects.access import Keys, S3Access
 from headrace.objects.artifacts import ArtifactResolver, base_name
 from headrace.objects.base import Objects
 from headrace.objects.folder import FolderObjects
@@ -31,9 +30,11 @@ from headrace.objects.paths import ObjectRef, PackageRef, parse_reference
 from headrace.objects.s3 import S3Objects
 from headrace.store.database import Database
 from headrace.store.packages import Package, PackageStore
+from tests.support.s3_answers import answering
 from tests.support.seaweed import Seaweed, seaweed
 from tests.support.server import wait_until
 from tests.support.stores import STORES, access_to
+from tests.support.uploads import boto3_of
 
 KEYS = ["a.jar", "deep/er/a b.jar", "ü/é+%20&?.txt", "日本/ジョブ.jar", "a#b", "x:y~[z]{1}|`"]
 NUMBERS = count(1)
@@ -379,14 +380,7 @@ def test_a_name_that_cannot_be_taken_is_told(server: Seaweed) -> None:
     store = S3Objects(access_to(server))
     store.create_bucket("strange")
     server.prepare_bucket("strange")
-    client = boto3.client(
-        "s3",
-        endpoint_url=server.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=server.secret_key,
-        config=Config(s3={"addressing_style": "path"}),
-    )
+    client = boto3_of(server)
     client.put_object(Bucket="strange", Key="two\nlines", Body=b"x")
     client.put_object(Bucket="strange", Key="folder/k", Body=b"x")
     with pytest.raises(Unavailable, match=r"the bucket strange cannot be listed.*two\\nlines.*Rename or delete"):
@@ -416,3 +410,11 @@ def test_a_small_disk_has_room_for_some_buckets_until_it_is_full(tmp_path: Path)
         assert store.read("three", "k") == b"content"
     finally:
         server.kill()
+
+
+def test_an_endpoint_that_knows_no_conditions_mixes_no_versions() -> None:
+    with answering(200) as url:
+        store = S3Objects(S3Access(url, "r", path_style=True, default=Keys("AK", "SK")))
+        assert store.get_stream("bucket", "k", version='"1"')[0] == 0
+        with pytest.raises(ObjectReplaced, match="obs://bucket/k was replaced"):
+            store.get_stream("bucket", "k", version='"2"')

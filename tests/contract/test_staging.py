@@ -10,10 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import cast
 
-import boto3  # type: ignore[import-untyped]
 import pytest
-from botocore.config import Config  # type: ignore[import-untyped]
-from obs import ObsClient  # type: ignore[import-untyped]
 
 from headrace.domain.deployment import DeploymentPlan
 from headrace.domain.errors import Unavailable
@@ -31,6 +28,7 @@ from tests.api.conftest import MAIN, write_jar
 from tests.support.seaweed import Seaweed, seaweed
 from tests.support.server import wait_until
 from tests.support.stores import access_to
+from tests.support.uploads import by_boto3, by_obs_sdk
 
 NUMBERS = count(1)
 BUCKET = "jars"
@@ -136,41 +134,13 @@ def site(tmp_path: Path, weed: Seaweed) -> Site:
     return Site(tmp_path, objects, Staging(cast("EngineStore", Engines(tmp_path / "engine")), fetch))
 
 
-def by_boto3(weed: Seaweed, jar: Path, key: str) -> None:
-    client = boto3.client(
-        "s3",
-        endpoint_url=weed.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=weed.access_key,
-        aws_secret_access_key=weed.secret_key,
-        config=Config(s3={"addressing_style": "path"}),
-    )
-    client.upload_file(str(jar), BUCKET, key)
-
-
-def by_obs_sdk(weed: Seaweed, jar: Path, key: str) -> None:
-    client = ObsClient(
-        access_key_id=weed.access_key,
-        secret_access_key=weed.secret_key,
-        server=weed.endpoint,
-        signature="v4",
-        path_style=True,
-        is_signature_negotiation=False,
-    )
-    try:
-        answer = client.putFile(BUCKET, key, str(jar))
-        assert answer.status < 300, answer
-    finally:
-        client.close()
-
-
 @pytest.mark.parametrize("upload", [by_boto3, by_obs_sdk])
 def test_what_a_users_tools_upload_is_staged(
     site: Site, weed: Seaweed, tmp_path: Path, upload: Callable[..., None]
 ) -> None:
     jar = write_jar(tmp_path / "app.jar", MAIN)
     key = f"{upload.__name__}/app.jar"
-    upload(weed, jar, key)
+    upload(weed, BUCKET, jar, key)
     plan = site.plan(f"s3a://{BUCKET}/{key}")
     note = site.prepared(plan)
     assert (site.layout(plan).usrlib / "app.jar").read_bytes() == jar.read_bytes()
@@ -179,8 +149,8 @@ def test_what_a_users_tools_upload_is_staged(
 
 
 def test_fifty_jobs_stage_a_jar_once(site: Site, weed: Seaweed, tmp_path: Path) -> None:
-    by_boto3(weed, write_jar(tmp_path / "app.jar", MAIN), "fifty/app.jar")
-    by_boto3(weed, tmp_path / "app.jar", "fifty/same.jar")
+    by_boto3(weed, BUCKET, write_jar(tmp_path / "app.jar", MAIN), "fifty/app.jar")
+    by_boto3(weed, BUCKET, tmp_path / "app.jar", "fifty/same.jar")
     plans = [site.plan(f"obs://{BUCKET}/fifty/app.jar", f"obs://{BUCKET}/fifty/same.jar") for _ in range(50)]
     for plan in plans:
         site.begin(plan)
@@ -191,10 +161,10 @@ def test_fifty_jobs_stage_a_jar_once(site: Site, weed: Seaweed, tmp_path: Path) 
 
 
 def test_a_jar_that_is_replaced_counts_from_the_next_run_on(site: Site, weed: Seaweed, tmp_path: Path) -> None:
-    by_boto3(weed, write_jar(tmp_path / "app.jar", MAIN), "replaced/app.jar")
+    by_boto3(weed, BUCKET, write_jar(tmp_path / "app.jar", MAIN), "replaced/app.jar")
     first = site.plan(f"obs://{BUCKET}/replaced/app.jar")
     told = site.prepared(first)
-    by_boto3(weed, write_jar(tmp_path / "app.jar", MAIN, "a.New"), "replaced/app.jar")
+    by_boto3(weed, BUCKET, write_jar(tmp_path / "app.jar", MAIN, "a.New"), "replaced/app.jar")
     restarted = site.plan(f"obs://{BUCKET}/replaced/app.jar", attempt=2, number=first.job_id)
     assert site.prepared(restarted, first) == told
     anew = site.plan(f"obs://{BUCKET}/replaced/app.jar")
@@ -217,7 +187,7 @@ def test_the_storage_is_killed_in_the_midst_and_staging_goes_on(site: Site, weed
         tail = file.read()
     big = tmp_path / "big.jar"
     big.write_bytes(bytes(range(256)) * (48 << 12) + tail)
-    by_boto3(weed, big, "killed/big.jar")
+    by_boto3(weed, BUCKET, big, "killed/big.jar")
     reached = threading.Event()
 
     def kill(done: int) -> None:

@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3  # type: ignore[import-untyped]
 import pytest
-from botocore.config import Config  # type: ignore[import-untyped]
 
 from headrace.flink.engines import EngineStore
 from tests.support.seaweed import Seaweed, seaweed
 from tests.support.server import BUCKET, EXAMPLES, Jobs, ServerUnderTest, processes_of, wait_until
+from tests.support.uploads import by_boto3
 
 GIGABYTE = 1 << 30
 MOST_MEMORY_MB = 200
@@ -62,14 +61,7 @@ def test_a_gigabyte_is_streamed_into_a_job(s3: ServerUnderTest, weed: Seaweed, t
     jar = large_jar(tmp_path)
     with jar.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    boto3.client(
-        "s3",
-        endpoint_url=weed.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=weed.access_key,
-        aws_secret_access_key=weed.secret_key,
-        config=Config(s3={"addressing_style": "path"}),
-    ).upload_file(str(jar), BUCKET, "large.jar")
+    by_boto3(weed, BUCKET, jar, "large.jar")
     jobs = Jobs(s3.start())
     jobs.client.call("POST", "/v1.0/{p}/queues", {"queue_name": "q", "queue_type": "general", "cu_count": 16})
     job_id = jobs.create("large", "large.jar", "--rate 1 --output file:///dev/null")

@@ -16,8 +16,9 @@ from headrace.flink.engines import EngineStore
 from headrace.runtimes.s3 import FILE
 from tests.support.promises import promise
 from tests.support.seaweed import OWNER, Seaweed, seaweed
-from tests.support.server import BUCKET, processes_of, wait_until
-from tests.support.stage import Playing, Stage, staged, together
+from tests.support.server import BUCKET, EXAMPLES, processes_of, wait_until
+from tests.support.stage import Playing, Stage, since_boot, staged, together
+from tests.support.uploads import by_boto3, by_obs_sdk
 
 pytestmark = pytest.mark.flink
 
@@ -25,6 +26,10 @@ RATE = 50
 SOME = 40
 """Records that a counter is seen to write before and after anything happens."""
 RESTARTS: dict[str, Any] = {"restart_when_exception": True, "resume_checkpoint": True, "resume_max_num": -1}
+BY_BOTO3, BY_OBS_SDK = "by-boto3.jar", "by-obs-sdk.jar"
+"""JARs that Headrace knows nothing of until a job names them."""
+WITHIN_S = 10.0
+"""So soon the last lines of what was killed are in the bucket."""
 HASTY = "s3.retry.limit=1\nfs.s3a.attempts.maximum=1"
 """A request to a dead store is given up at once."""
 
@@ -46,15 +51,19 @@ def stage(
         "HEADRACE_S3_SECRET_KEY": store.secret_key,
     }
     store.create_bucket(BUCKET)
+    by_boto3(store, BUCKET, EXAMPLES / "jars" / "flink-1" / "statefulCounter.jar", BY_BOTO3)
+    by_obs_sdk(store, BUCKET, EXAMPLES / "jars" / "flink-2" / "statefulCounter.jar", f"flink-2/{BY_OBS_SDK}")
     with staged(request, tmp_path_factory.mktemp("s3"), engine_store, environment, seamed=False) as one:
         yield one
 
 
 @contextmanager
-def counter(stage: Stage, name: str, flink: str = "1.20", **more: Any) -> Iterator[Playing]:
+def counter(
+    stage: Stage, name: str, flink: str = "1.20", jar: str = "statefulCounter.jar", **more: Any
+) -> Iterator[Playing]:
     """A StatefulCounter that runs, and writes through ``obs://``."""
     args = f"--rate {RATE} --output obs://{BUCKET}/{name}"
-    with stage.job(name, args, flink=flink, jar="statefulCounter.jar", **{**RESTARTS, **more}) as one:
+    with stage.job(name, args, flink=flink, jar=jar, **{**RESTARTS, **more}) as one:
         one.run()
         one.until("job_running")
         grows(one)
@@ -114,13 +123,17 @@ def told_nowhere(one: Playing, secret: str) -> None:
 @promise("Checkpoints and savepoints are in S3, and a job goes on from them; its keys stand in one file of mode 0600")
 def test_a_life_on_s3(stage: Stage) -> None:
     more = {"flink_log_config": '{"root_logger_level":"INFO","loggers_level_of_class":{"org.apache.flink.fs":"DEBUG"}}'}
-    with counter(stage, "life", **more) as one:
+    with counter(stage, "life", log_enabled=True, **more) as one:
         goes_on_from_its_savepoint(one)
         told_nowhere(one, OWNER.secret_key)
         made = keys(one, f"jobs/checkpoint/{one.job_id}/")
         assert any(key.endswith("/_metadata") for key in made)
-        one.strike("jobmanager")
-        one.ended("jobmanager")
+        one.strike("taskmanager-1")
+        struck = one.strike("jobmanager")
+        one.ended("jobmanager", 2)
+        one.ended("taskmanager-1", 2)
+        wait_until("their last lines are in the bucket", lambda: complete(one, 2))
+        assert since_boot() - struck < WITHIN_S
         wait_until("the next attempt", lambda: one.attempt == 3)
         one.until("job_running")
         assert f"/jobs/checkpoint/{one.job_id}/" in one.restored()
@@ -129,11 +142,11 @@ def test_a_life_on_s3(stage: Stage) -> None:
         wait_until("no key is left", lambda: not list(one.home.glob(f"deployments/job-{one.job_id}-*/{FILE}")))
 
 
-@pytest.mark.parametrize("flink", ["1.17", "2.3"])
+@pytest.mark.parametrize(("flink", "jar"), [("1.17", BY_BOTO3), ("2.3", BY_OBS_SDK)])
 @together
-@promise("Flink 1.17 and 2.3 keep their states in S3 too")
-def test_the_other_engines(stage: Stage, flink: str) -> None:
-    with counter(stage, f"on-{flink[0]}", flink) as one:
+@promise("Flink 1.17 and 2.3 run what boto3 and the OBS SDK have uploaded, and keep their states in S3 too")
+def test_the_other_engines(stage: Stage, flink: str, jar: str) -> None:
+    with counter(stage, f"on-{flink[0]}", flink, jar) as one:
         goes_on_from_its_savepoint(one)
         assert one.ends_exactly()
 
@@ -177,13 +190,22 @@ def test_the_store_is_killed_and_comes_back(stage: Stage, store: Seaweed) -> Non
         assert one.ends_exactly()
 
 
+def complete(one: Playing, attempt: int) -> bool:
+    """Whether both logs of an attempt are in the bucket as they are on the machine."""
+    logs = {"jobmanager": "jobmanager.log", "taskmanager-1": "taskmanager.log"}
+    return all(
+        shipped(one, attempt, role, name) == (one.folder(attempt) / "log" / f"{role}.log").read_bytes()
+        for role, name in logs.items()
+    )
+
+
 def printed(one: Playing) -> list[str]:
     return (one.folder(1) / "log" / "taskmanager-1.out").read_text().splitlines()
 
 
-def shipped(one: Playing) -> bytes:
-    """What is in the bucket of its output."""
-    parts = [key for key in keys(one, f"jobs/logs/{one.job_id}/") if "/attempt-1-taskmanager-1/taskmanager.out" in key]
+def shipped(one: Playing, attempt: int = 1, role: str = "taskmanager-1", name: str = "taskmanager.out") -> bytes:
+    """What is in the bucket of one log: of its output, unless another is named."""
+    parts = [key for key in keys(one, f"jobs/logs/{one.job_id}/") if f"/attempt-{attempt}-{role}/{name}" in key]
     return b"".join(b"".join(one.jobs.client.download(BUCKET, key)) for key in sorted(parts))
 
 

@@ -28,6 +28,7 @@ def answering(status: int, code: str = "", tls: tuple[Path, Path] | None = None)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("ETag", '"1"')
+            self.send_header("Last-Modified", "Mon, 21 Sep 2026 00:00:00 GMT")
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
