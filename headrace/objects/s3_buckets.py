@@ -101,7 +101,7 @@ class Buckets:
     def _hindered(self, error: Exception, bucket: str) -> HeadraceError:
         """The error's own text would show the signed URL."""
         match error:
-            case urllib3.exceptions.SSLError():
+            case urllib3.exceptions.SSLError() if not isinstance(error.args[0], ssl.SSLEOFError):
                 told = "invalid certificate"
             case urllib3.exceptions.NameResolutionError():
                 told = "dns error"

@@ -128,7 +128,9 @@ def _busy(where: str, named: str, code: str, number: int, text: str) -> Headrace
 def _unreachable(where: str, named: str, text: str) -> HeadraceError:
     """No answer at all. What names the object is left out of what is searched: it may hold any word."""
     lowered = _URL.sub("", text.rpartition("inner: ")[2]).lower()
-    if "certificate" in lowered or "invaliddata" in lowered or "tls" in lowered or "invalidcontenttype" in lowered:
+    # A balancer with nothing behind it ends connections before the certificate: that passes.
+    ended = "handshake eof" in lowered
+    if not ended and any(word in lowered for word in ("certificate", "invaliddata", "tls", "invalidcontenttype")):
         return StoreRefused(
             f"{where} has no certificate that is trusted for its name, or speaks no TLS. Name its CA in s3_ca_file, or "
             "correct s3_endpoint."

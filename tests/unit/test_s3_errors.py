@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from contextlib import suppress
+
 import pytest
 from obstore.exceptions import BaseError, GenericError
 from obstore.store import S3Store
 
 from headrace.domain.errors import BucketForbidden, HeadraceError, ObjectNotFound, StoreFull, StoreSilent
+from headrace.objects.access import Keys, S3Access
+from headrace.objects.s3 import S3Objects
 from headrace.objects.s3_errors import meaning
 from tests.support.s3_answers import answering
 
@@ -64,3 +70,30 @@ def test_no_answer(key: str) -> None:
 def test_what_nobody_knows_is_told_as_it_is() -> None:
     found = meaning("http://e", "bucket", "k", str(GenericError("something new")))
     assert "something new" in str(found)
+
+
+def test_a_connection_that_ends_before_the_certificate_is_an_outage() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = threading.Event()
+
+        def hang_up() -> None:
+            with suppress(TimeoutError):
+                while not ended.is_set():
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(1 << 16)
+
+        listener.settimeout(30)
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        store = S3Objects(S3Access(url, "r", path_style=True, default=Keys("AK", "SK"), timeout_s=5.0))
+        try:
+            with pytest.raises(StoreSilent, match="cannot be reached"):
+                store.put("bucket", "k", b"x")
+            with pytest.raises(StoreSilent, match="cannot be reached"):
+                store.require_bucket("bucket")
+        finally:
+            ended.set()
+            socket.create_connection(listener.getsockname()).close()
+            thread.join()
