@@ -30,6 +30,8 @@ class BucketStore:
                 connection.execute(insert(buckets).values(name=bucket, project_id=project_id, created_ms=now_ms))
                 record(connection, trace.of("bucket", bucket, bucket) if trace else None)
         except IntegrityError as error:
+            if self.owner(bucket) == project_id:
+                return  # another thread was quicker
             raise NameTaken(f"bucket={bucket!r}: the bucket exists already.") from error
 
     def owner(self, bucket: str) -> str | None:
