@@ -87,6 +87,8 @@ class ObjectServer:
             HomeUnusable: it does not come up; the message says where it tells why.
         """
         deadline = time.monotonic() + START_S
+        while self._look().life is Life.ENDING and time.monotonic() < deadline:
+            time.sleep(0.05)  # its keeper is about to write down how an earlier one ended
         self._begin()
         while not self._answers():
             run = self._newest()

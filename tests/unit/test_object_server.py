@@ -81,6 +81,20 @@ def test_a_start_that_nobody_saw_through_is_not_made_twice(home: Path, monkeypat
     server.close()
 
 
+def test_one_whose_end_is_just_being_written_down_is_started_again(home: Path) -> None:
+    first = ObjectServer(home, 0)
+    first.start()
+    first.close()
+    kept = processes.look(home / "s3" / "run-1")
+    assert kept.keeper is not None
+    os.kill(kept.keeper.pid, signal.SIGSTOP)  # whoever looks wakes it
+    os.kill(weed_of(home), signal.SIGKILL)
+    second = ObjectServer(home, 0)
+    second.start()
+    assert [run.name for run in second._runs()] == ["run-1", "run-2"]
+    second.close()
+
+
 def test_the_users_keys_work_too_and_no_secret_is_seen(home: Path) -> None:
     server = ObjectServer(home, 0, [PUBLISHED])
     server.start()
