@@ -13,11 +13,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from headrace.domain.errors import EngineUnknown
+from headrace.domain.errors import EngineUnknown, HeadraceError
 from headrace.flink import catalog
 from headrace.flink.engines import EngineStore
 from headrace.flink.s3 import S3Plugins
 from headrace.home import Home
+from headrace.objects import access
+from headrace.objects.s3 import S3Objects
 from headrace.runtimes import machine
 from headrace.settings import Settings, load_settings
 
@@ -118,6 +120,18 @@ def _s3(settings: Settings, engine: str) -> Finding:
     )
 
 
+def _endpoint(settings: Settings) -> Iterator[Finding]:
+    if settings.object_store != "s3":
+        return
+    what = f"object storage at {settings.s3_endpoint}"
+    try:
+        found = S3Objects(access.of_settings(settings)).buckets()
+    except HeadraceError as error:
+        yield Finding(good=False, what=what, remedy=str(error))
+    else:
+        yield Finding(good=True, what=f"{what}: {len(found)} bucket(s)")
+
+
 def _server(settings: Settings) -> Iterator[Finding]:
     pid = Home(settings.home).holder()
     yield Finding(
@@ -128,4 +142,11 @@ def _server(settings: Settings) -> Iterator[Finding]:
     )
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_system, _memory, _disk, _engines, _server)
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    _system,
+    _memory,
+    _disk,
+    _engines,
+    _endpoint,
+    _server,
+)

@@ -338,7 +338,7 @@ def test_the_command_line(store: EngineStore, jdk: Path, monkeypatch: pytest.Mon
     assert installed.exit_code == 0
     assert "Flink 1.19.1 on Java 17" in installed.stdout
     with store.hold(store.install("1.19.1")):
-        assert re.search(rf"1\.19\.1 +installed +17 +0 MB +{os.getpid()}", run("list").output)
+        assert re.search(rf"1\.19\.1 +installed +17 +no +0 MB +{os.getpid()}", run("list").output)
         refused = run("remove", "1.19")
     assert (refused.exit_code, str(os.getpid()) in refused.stderr) == (1, True)
     assert run("verify").output == "Flink 1.19.1: as installed\n"
