@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from headrace.control.workqueue import WorkQueue
-from headrace.domain.errors import HeadraceError
+from headrace.domain.errors import HeadraceError, HomeUnusable
+from headrace.domain.notices import LONGEST_WAIT_MS
 from headrace.domain.topics import CONFIRM, UNSUBSCRIBE, Urn, token_context
 from headrace.notify.base import Channel, Delivery, MessageKind, Undelivered
 from headrace.store.database import Step, no_step
@@ -26,8 +27,6 @@ log = logging.getLogger(__name__)
 WORKERS = 8
 PERIOD_S = 1.0
 """At least so often it is looked for what is due."""
-MAX_WAIT_MS = 3_600_000
-"""Between two tries."""
 FORGET_PERIODS = 3600
 """What is old is forgotten at the start and at every so-manieth look."""
 
@@ -60,7 +59,7 @@ class Tries:
 
     def wait_ms(self, attempts: int) -> int:
         """How long to wait after so many tries that failed."""
-        return int(min(self.first_ms * 2 ** min(attempts - 1, 30), MAX_WAIT_MS))
+        return int(min(self.first_ms * 2 ** min(attempts - 1, 30), LONGEST_WAIT_MS))
 
 
 @dataclass
@@ -194,7 +193,10 @@ class Courier:
         self.elsewhere.publish(urn, notice.subject, notice.message, notice.message_id)
 
     def _delivery(self, notice: Notice) -> Delivery:
-        token = self.unseal(notice.sealed_token, token_context(notice.subscription_uid))
+        try:
+            token = self.unseal(notice.sealed_token, token_context(notice.subscription_uid))
+        except HomeUnusable as error:  # one that cannot be opened holds up none of the others
+            raise Undelivered(str(error)) from error
         topic = Urn(self.region, notice.project_id, notice.topic)
         notification = notice.kind is Kind.NOTIFICATION
         return Delivery(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.control.courier import Courier, Tries
+from headrace.domain.errors import NoticeNotFound
 from headrace.domain.job import Job, JobSpec, Phase, Record
 from headrace.domain.rights import Caller
 from headrace.settings import Settings
@@ -206,7 +207,9 @@ def test_what_is_refused_for_good_or_for_too_long_is_dead(stand: Stand, http: Ht
     deliver_all(stand.courier)
     (dead,) = stand.notices.page(PROJECT, None, limit=9, offset=0)[1]
     assert (dead.state, dead.attempts) == (State.DEAD, 1)
-    assert stand.journal(job) == [f"A http subscriber was not told: {dead.error}"]
+    told = f"A subscriber by http was not told. Administrators see why: headrace notices, id {dead.id}."
+    assert stand.journal(job) == [told], "who sees the job need not know who has subscribed"
+    assert "127.0.0.1" in dead.error
     stand.notices.retry(PROJECT, dead.id, now_ms=stand.ms, until_ms=stand.ms + 2500)
     http.answers.extend([500] * 9)
     for _ in range(3):
@@ -264,6 +267,59 @@ def test_old_notices_are_forgotten_but_not_those_that_wait(stand: Stand, http: H
     stand.courier.deliver_next(1)
     assert stand.notices.forget(stand.ms + 1) == 1
     assert stand.states() == [("http", State.WAITING)]
+
+
+def test_what_the_outbox_has_told_is_forgotten_with_its_message(stand: Stand, http: HttpReceiver) -> None:
+    stand.subscribe(stand.topic(), "http", http.url)
+    http.answers.append(500)
+    stand.failing()
+    deliver_all(stand.courier)
+    stand.notices.forget(stand.ms + 1)
+    assert len(stand.jobs.notices()) == 1, "it waits"
+    stand.ms += 1000
+    deliver_all(stand.courier)
+    stand.notices.forget(stand.ms + 1)
+    assert (stand.jobs.notices(), stand.states()) == ([], [])
+
+
+@pytest.mark.parametrize("ahead_ms", [-86_400_000, 7_200_000, 10**11])
+def test_a_clock_that_was_wrong_stops_no_notice(stand: Stand, http: HttpReceiver, ahead_ms: int) -> None:
+    stand.subscribe(stand.topic(), "http", http.url)
+    stand.ms += ahead_ms
+    stand.failing()
+    http.answers.append(500)
+    deliver_all(stand.courier)
+    stand.ms -= ahead_ms
+    assert deliver_all(stand.courier) == 1
+    assert stand.states() == [("http", State.DELIVERED)]
+
+
+def test_who_has_unsubscribed_is_sent_no_old_notice(stand: Stand, http: HttpReceiver) -> None:
+    stand.subscribe(stand.topic(), "http", http.url)
+    http.answers.append(500)
+    stand.failing()
+    deliver_all(stand.courier)
+    token = http.posts[0].body["unsubscribe_url"].partition("?token=")[2]
+    stand.topics.cancel(token, now_ms=stand.ms, give_up_ms=1000)
+    (dead,) = stand.notices.page(PROJECT, State.DEAD, limit=9, offset=0)[1]
+    with pytest.raises(NoticeNotFound, match="its subscription is canceled by now"):
+        stand.notices.retry(PROJECT, dead.id, now_ms=stand.ms, until_ms=stand.ms + 1)
+    stand.topics.confirm(token, now_ms=stand.ms)
+    stand.notices.retry(PROJECT, dead.id, now_ms=stand.ms, until_ms=stand.ms + 1)
+
+
+def test_a_secret_that_cannot_be_opened_is_told_and_holds_up_nobody(stand: Stand, http: HttpReceiver) -> None:
+    topic = stand.topic()
+    stand.subscribe(topic, "http", f"{http.url}/1")
+    stand.subscribe(topic, "http", f"{http.url}/2")
+    with stand.database.write() as connection:
+        connection.exec_driver_sql("UPDATE subscriptions SET sealed_token = 'of another key' WHERE id = 1")
+    stand.failing()
+    assert deliver_all(stand.courier) == 2
+    (waits,) = stand.notices.page(PROJECT, State.WAITING, limit=9, offset=0)[1]
+    assert (waits.attempts, waits.next_ms) == (1, stand.ms + 1000)
+    assert "another key file" in waits.error
+    assert len(http.posts) == 1
 
 
 def test_the_wait_doubles_up_to_an_hour() -> None:

@@ -91,4 +91,4 @@ def test_a_value_that_is_no_secret_is_shown(
 
 
 def test_which_values_may_be_shown() -> None:
-    assert set(Settings.model_fields) - Settings.tellable() == {"smtp_password", "smn_secret_key"}
+    assert set(Settings.model_fields) - Settings.tellable() == {"s3_secret_key", "smtp_password", "smn_secret_key"}
