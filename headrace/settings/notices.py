@@ -92,8 +92,8 @@ class NoticeSettings(BaseModel):
             message = "smtp_security none would send smtp_password in clear; use starttls or tls"
             raise ValueError(message)
         if self.smn_endpoint:
-            if not re.fullmatch(r"https?://[!-~]+", self.smn_endpoint):
-                message = "smn_endpoint must be a URL such as https://smn.eu-de.otc.t-systems.com"
+            if not re.fullmatch(r"https?://[!-?A-~]+", self.smn_endpoint):  # no "@": errors tell the URL
+                message = "smn_endpoint must be a URL such as https://smn.eu-de.otc.t-systems.com, without a password"
                 raise ValueError(message)
             if not (self.smn_project_id and self.smn_access_key and self.smn_secret_key):
                 message = "smn_endpoint needs smn_project_id, smn_access_key and smn_secret_key"
