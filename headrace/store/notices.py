@@ -156,6 +156,13 @@ class NoticeStore:
         with self._db.read() as connection:
             return list(connection.execute(query).scalars())
 
+    def asked(self) -> frozenset[int]:
+        """Subscriptions on their way to which is something, and that are not confirmed: nobody knows who is there."""
+        query = select(subscriptions.c.id).join(deliveries, deliveries.c.subscription_id == subscriptions.c.id)
+        with self._db.read() as connection:
+            found = connection.execute(query.where(WAITING, subscriptions.c.status != Status.CONFIRMED).distinct())
+            return frozenset(found.scalars())
+
     def next(self, subscription_id: int, now_ms: int) -> Notice | None:
         """The oldest that is to be delivered now to this subscription."""
         due = WAITING & _is_time(now_ms) & (deliveries.c.subscription_id == subscription_id)
@@ -218,9 +225,7 @@ class NoticeStore:
             record(connection, trace.of("notice", number, row.topic) if trace else None)
 
     def forget(self, before_ms: int) -> int:
-        """Deletes messages of before that nothing waits for, with what the outbox has of them; returns how many messages
-        there were.
-        """
+        """Deletes messages of before that nothing waits for, also from the outbox; returns how many there were."""
         waiting = select(deliveries.c.message_id).where(WAITING)
         old = (messages.c.created_ms < before_ms) & messages.c.message_id.not_in(waiting)
         told = (outbox.c.told_ms < before_ms) & outbox.c.message_id.not_in(select(messages.c.message_id))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.control.courier import Courier, Tries
+from headrace.control.lanes import LATE, QUICK
 from headrace.domain.errors import NoticeNotFound
 from headrace.domain.job import Job, JobSpec, Phase, Record
 from headrace.domain.rights import Caller
@@ -68,7 +69,9 @@ class Stand:
 
     def failing(self, topic: str = "alarms", cause: str = "out of memory") -> Job:
         """A job whose run fails."""
-        spec = JobSpec("orders", queue_name="q", entrypoint="obs://b/a.jar", smn_topic=topic)
+        spec = JobSpec(
+            "orders" if topic == "alarms" else topic, queue_name="q", entrypoint="obs://b/a.jar", smn_topic=topic
+        )
         job = self.jobs.create(Caller(PROJECT, "ann"), spec, now_ms=self.ms)
         job = self.jobs.move(job, Record(Phase.PREPARING, 1, first_attempt=1), now_ms=self.ms)
         return self.jobs.move(job, job.record.evolve(phase=Phase.FAILED, note=cause), now_ms=self.ms)
@@ -234,6 +237,33 @@ def test_a_slow_receiver_makes_nobody_else_wait(stand: Stand, http: HttpReceiver
         assert ("http", State.WAITING) in stand.states()
         slow.released.set()
     stand.courier.stop()
+
+
+@promise("Receivers that hang, however many, make nobody wait whose receiver answers.")
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_many_that_hang_make_nobody_else_wait(stand: Stand, http: HttpReceiver, *, confirmed: bool) -> None:
+    """More of them than there are workers: they answer no message, or are never heard of, being asked to confirm."""
+    with HttpReceiver() as slow:
+        many = 3 * (QUICK + LATE)
+        for _ in range(2 * many):
+            slow.answers.append("hang")
+        topic, other = stand.topic(), stand.topic("other")
+        for number in range(many):
+            stand.subscribe(topic, "http", f"{slow.url}/{number}", confirmed=confirmed)
+        stand.subscribe(other, "http", http.url)
+        late = range(1, many + 1) if confirmed else ()
+        for subscription_id in late:
+            stand.courier._lanes.end(subscription_id, well=False)
+        stand.failing()
+        stand.courier.start()
+        until(lambda: len(slow.posts) >= LATE)
+        stand.failing("other")
+        stand.courier.wake()
+        until(lambda: bool(http.posts))
+        assert len(slow.posts) == LATE, "all others wait behind these"
+        slow.answers.clear()
+        slow.released.set()
+        stand.courier.stop()
 
 
 def test_links_confirm_and_cancel(stand: Stand, http: HttpReceiver) -> None:
