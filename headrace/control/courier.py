@@ -1,8 +1,8 @@
 """Brings notices to whoever subscribed: from the outbox to deliveries, from deliveries to channels.
 
 Each is delivered at least once. That a receiver said yes is written down after it did: if Headrace ends between the
-two, the receiver is sent the same message again, with the same id. One delivery per subscription at a time, so that a
-receiver that is slow makes nobody wait but itself (and one of a few workers).
+two, the receiver is sent the same message again, with the same id. One delivery per subscription at a time, and those
+that do not answer have workers of their own (``lanes.py``), so that a receiver that is slow makes nobody else wait.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
 from typing import Protocol
 
+from headrace.control.lanes import LATE, QUICK, Lanes
 from headrace.control.workqueue import WorkQueue
-from headrace.domain.errors import HeadraceError
+from headrace.domain.errors import HeadraceError, HomeUnusable
+from headrace.domain.notices import LONGEST_WAIT_MS
 from headrace.domain.topics import CONFIRM, UNSUBSCRIBE, Urn, token_context
 from headrace.notify.base import Channel, Delivery, MessageKind, Undelivered
 from headrace.store.database import Step, no_step
@@ -23,13 +27,20 @@ from headrace.store.outgoing import Kind
 
 log = logging.getLogger(__name__)
 
-WORKERS = 8
 PERIOD_S = 1.0
 """At least so often it is looked for what is due."""
-MAX_WAIT_MS = 3_600_000
-"""Between two tries."""
 FORGET_PERIODS = 3600
 """What is old is forgotten at the start and at every so-manieth look."""
+
+
+class Said(Enum):
+    """What a receiver said."""
+
+    YES = "yes"
+    NO = "no"
+    """Or not in time, or there was no way to it."""
+    NOTHING = "nothing"
+    """Nothing was due to it."""
 
 
 class Elsewhere(Protocol):
@@ -60,7 +71,7 @@ class Tries:
 
     def wait_ms(self, attempts: int) -> int:
         """How long to wait after so many tries that failed."""
-        return int(min(self.first_ms * 2 ** min(attempts - 1, 30), MAX_WAIT_MS))
+        return int(min(self.first_ms * 2 ** min(attempts - 1, 30), LONGEST_WAIT_MS))
 
 
 @dataclass
@@ -86,7 +97,7 @@ class Courier:
     elsewhere: Elsewhere | None = None
     elsewhere_url: str = ""
     step: Step = no_step
-    _queue: WorkQueue = field(default_factory=WorkQueue)
+    _lanes: Lanes = field(default_factory=Lanes)
     _woken: threading.Event = field(default_factory=threading.Event)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -97,7 +108,8 @@ class Courier:
 
     def start(self) -> None:
         """Begins."""
-        loops: list[Callable[[], None]] = [self._work] * WORKERS + [self._look_again_and_again]
+        quick, late = partial(self._work, self._lanes.quick), partial(self._work, self._lanes.late)
+        loops: list[Callable[[], None]] = [quick] * QUICK + [late] * LATE + [self._look_again_and_again]
         for number, loop in enumerate(loops):
             thread = threading.Thread(target=loop, name=f"courier-{number}", daemon=True)
             thread.start()
@@ -107,7 +119,7 @@ class Courier:
         """Ends; what a receiver does not answer until then is tried again after the next start."""
         self._stopping.set()
         self._woken.set()
-        self._queue.close()
+        self._lanes.close()
         for thread in self._threads:
             thread.join(timeout_s)
 
@@ -116,9 +128,12 @@ class Courier:
         while not self._stopping.is_set():
             self._woken.clear()
             try:
-                for subscription_id in self.look():
-                    self._queue.sweep(subscription_id)
+                due = self.look()
+                asked = self.notices.asked() if due else frozenset()
+                for subscription_id in due:
+                    self._lanes.sweep(subscription_id, late=subscription_id in asked)
                 if looks % FORGET_PERIODS == 0:
+                    self._lanes.forget_but(due)
                     self.notices.forget(self.now_ms() - self.tries.kept_ms)
             except HeadraceError as error:
                 log.warning("notices: %s", error)
@@ -127,20 +142,27 @@ class Courier:
             looks += 1
             self._woken.wait(PERIOD_S)
 
-    def _work(self) -> None:
-        while (subscription_id := self._queue.take()) is not None:
-            failed = False
-            try:
-                if self.deliver_next(subscription_id):
-                    self._queue.add(subscription_id)
-            except HeadraceError as error:
-                failed = True
-                log.warning("subscription %d: %s", subscription_id, error)
-            except Exception:
-                failed = True
-                log.exception("subscription %d: not served", subscription_id)
-            finally:
-                self._queue.done(subscription_id, failed=failed)
+    def _work(self, lane: WorkQueue) -> None:
+        while (subscription_id := lane.take()) is not None:
+            said: Said | None = Said.NOTHING
+            if self._lanes.begin(subscription_id):
+                said = self._serve(subscription_id)
+            if said is Said.YES:
+                lane.add(subscription_id)  # there may be more for it
+            lane.done(subscription_id, failed=said is None)
+
+    def _serve(self, subscription_id: int) -> Said | None:
+        """What its receiver said; None: it could not be looked after."""
+        said = None
+        try:
+            said = self.deliver_next(subscription_id)
+        except HeadraceError as error:
+            log.warning("subscription %d: %s", subscription_id, error)
+        except Exception:
+            log.exception("subscription %d: not served", subscription_id)
+        finally:
+            self._lanes.end(subscription_id, well=None if said in (None, Said.NOTHING) else said is Said.YES)
+        return said
 
     def look(self) -> list[int]:
         """Puts what is owed on its way; the subscriptions to which something is due."""
@@ -150,21 +172,22 @@ class Courier:
             self.notices.send_off(owed, now_ms=now, until_ms=now + self.tries.give_up_ms, external=external)
         return self.notices.due(self.now_ms())
 
-    def deliver_next(self, subscription_id: int) -> bool:
-        """Tries the oldest that is due to this subscription, once; False if there is none."""
+    def deliver_next(self, subscription_id: int) -> Said:
+        """Tries the oldest that is due to this subscription, once."""
         notice = self.notices.next(subscription_id, self.now_ms())
         if notice is None:
-            return False
+            return Said.NOTHING
         self.step("before deliver")
         try:
             self._hand_over(notice)
         except Undelivered as error:
             self._failed(notice, error)
+            return Said.NO
         else:
             self.step("after deliver")
             self.notices.delivered(notice, self.now_ms())
             log.info("notice %s: delivered by %s", notice.message_id, notice.protocol)
-        return True
+            return Said.YES
 
     def _failed(self, notice: Notice, error: Undelivered) -> None:
         now = self.now_ms()
@@ -194,7 +217,10 @@ class Courier:
         self.elsewhere.publish(urn, notice.subject, notice.message, notice.message_id)
 
     def _delivery(self, notice: Notice) -> Delivery:
-        token = self.unseal(notice.sealed_token, token_context(notice.subscription_uid))
+        try:
+            token = self.unseal(notice.sealed_token, token_context(notice.subscription_uid))
+        except HomeUnusable as error:  # one that cannot be opened holds up none of the others
+            raise Undelivered(str(error)) from error
         topic = Urn(self.region, notice.project_id, notice.topic)
         notification = notice.kind is Kind.NOTIFICATION
         return Delivery(

@@ -16,6 +16,10 @@ GOES_ON = 3
 """After so many restarts in a row that did not bring the job back, it is told that it is down."""
 
 
+LONGEST_WAIT_MS = 3_600_000
+"""Between two tries to deliver."""
+
+
 class Event(StrEnum):
     """What happened."""
 

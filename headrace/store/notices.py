@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
 
 from headrace.domain import notices
 from headrace.domain.errors import NoticeNotFound, TopicNotFound
@@ -81,10 +81,19 @@ _SHOWN = (
         messages.c.created_ms,
         func.coalesce(subscriptions.c.uid, "").label("subscription_uid"),
         func.coalesce(subscriptions.c.sealed_token, "").label("sealed_token"),
+        subscriptions.c.status.label("subscription_status"),
     )
     .join(messages, messages.c.message_id == deliveries.c.message_id)
     .outerjoin(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
 )
+
+
+_FOR = {
+    Kind.NOTIFICATION: Status.CONFIRMED,
+    Kind.SUBSCRIPTION_CONFIRMATION: Status.PENDING,
+    Kind.UNSUBSCRIBE_CONFIRMATION: Status.CANCELED,
+}
+"""Kind of a message -> status of the subscriptions that it is for."""
 
 
 class NoticeStore:
@@ -143,13 +152,20 @@ class NoticeStore:
 
     def due(self, now_ms: int) -> list[int]:
         """Subscriptions to which something is to be delivered now; 0 = the external SMN."""
-        query = select(deliveries.c.subscription_id).where(WAITING, deliveries.c.next_ms <= now_ms).distinct()
+        query = select(deliveries.c.subscription_id).where(WAITING, _is_time(now_ms)).distinct()
         with self._db.read() as connection:
             return list(connection.execute(query).scalars())
 
+    def asked(self) -> frozenset[int]:
+        """Subscriptions on their way to which is something, and that are not confirmed: nobody knows who is there."""
+        query = select(subscriptions.c.id).join(deliveries, deliveries.c.subscription_id == subscriptions.c.id)
+        with self._db.read() as connection:
+            found = connection.execute(query.where(WAITING, subscriptions.c.status != Status.CONFIRMED).distinct())
+            return frozenset(found.scalars())
+
     def next(self, subscription_id: int, now_ms: int) -> Notice | None:
         """The oldest that is to be delivered now to this subscription."""
-        due = WAITING & (deliveries.c.next_ms <= now_ms) & (deliveries.c.subscription_id == subscription_id)
+        due = WAITING & _is_time(now_ms) & (deliveries.c.subscription_id == subscription_id)
         query = _SHOWN.where(due).order_by(deliveries.c.id).limit(1)
         with self._db.read() as connection:
             row = connection.execute(query).one_or_none()
@@ -169,7 +185,7 @@ class NoticeStore:
             mine = WAITING & (deliveries.c.id == notice.id)
             changed = connection.execute(update(deliveries).where(mine).values(values)).rowcount == 1
             if changed and next_ms is None and notice.job_id is not None:
-                _note(connection, notice.job_id, f"A {notice.protocol} subscriber was not told: {error}", now_ms)
+                _note(connection, notice.job_id, _untold(notice, error), now_ms)
 
     def page(self, project_id: str, state: State | None, *, limit: int, offset: int) -> tuple[int, list[Notice]]:
         """(number of all matches, one page of them), newest first."""
@@ -187,7 +203,8 @@ class NoticeStore:
         """Has a delivery that waits or is dead tried at once; one that went to nobody goes to who has subscribed now.
 
         Raises:
-            NoticeNotFound: the project has none of this number, or it was delivered, or its subscription is gone.
+            NoticeNotFound: the project has none of this number, or it was delivered, or its subscription is gone or
+                not in the status that it is for: who has unsubscribed is sent nothing.
         """
         mine = (messages.c.project_id == project_id) & (deliveries.c.id == number) & deliveries.c.delivered_ms.is_(None)
         with self._db.write() as connection:
@@ -196,6 +213,10 @@ class NoticeStore:
                 raise NoticeNotFound.of(number)
             if row.protocol and row.subscription_id and not row.subscription_uid:
                 raise NoticeNotFound(f"The subscription of the notice {number} was deleted: it cannot be sent.")
+            if row.subscription_uid and row.subscription_status != _FOR[Kind(row.kind)]:
+                raise NoticeNotFound(
+                    f"The notice {number} cannot be sent: its subscription is {row.subscription_status} by now."
+                )
             if row.protocol:
                 values = {"dead_ms": None, "attempts": 0, "next_ms": now_ms, "until_ms": until_ms}
                 connection.execute(update(deliveries).where(deliveries.c.id == number).values(values))
@@ -204,16 +225,20 @@ class NoticeStore:
             record(connection, trace.of("notice", number, row.topic) if trace else None)
 
     def forget(self, before_ms: int) -> int:
-        """Deletes messages of before that nothing waits for; returns how many there were."""
+        """Deletes messages of before that nothing waits for, also from the outbox; returns how many there were."""
         waiting = select(deliveries.c.message_id).where(WAITING)
         old = (messages.c.created_ms < before_ms) & messages.c.message_id.not_in(waiting)
+        told = (outbox.c.told_ms < before_ms) & outbox.c.message_id.not_in(select(messages.c.message_id))
         with self._db.read() as connection:
-            if connection.execute(select(messages.c.message_id).where(old).limit(1)).first() is None:
+            looks = (select(messages.c.message_id).where(old), select(outbox.c.message_id).where(told))
+            if all(connection.execute(look.limit(1)).first() is None for look in looks):
                 return 0
         with self._db.write() as connection:
             ids = select(messages.c.message_id).where(old)
             connection.execute(delete(deliveries).where(deliveries.c.message_id.in_(ids)))
-            return connection.execute(delete(messages).where(old)).rowcount
+            forgotten = connection.execute(delete(messages).where(old)).rowcount
+            connection.execute(delete(outbox).where(told))
+            return forgotten
 
 
 def new_message(topic: Topic, subject: str, message: str, variants: dict[str, str]) -> Message:
@@ -243,6 +268,18 @@ def _begin_anew(connection: Connection, message_id: str, number: int) -> None:
     connection.execute(delete(deliveries).where(deliveries.c.id == number))
     connection.execute(delete(messages).where(messages.c.message_id == message_id))
     connection.execute(update(outbox).where(outbox.c.message_id == message_id).values(told_ms=None))
+
+
+def _is_time(now_ms: int) -> ColumnElement[bool]:
+    """Nothing waits for longer than LONGEST_WAIT_MS: what seems to was written when the clock was ahead."""
+    return (deliveries.c.next_ms <= now_ms) | (deliveries.c.next_ms > now_ms + notices.LONGEST_WAIT_MS)
+
+
+def _untold(notice: Notice, error: str) -> str:
+    """For the journal of a job. Who sees that has no right to know who has subscribed, and errors name hosts."""
+    if not notice.subscription_id:
+        return f"Nobody was told: {error}"
+    return f"A subscriber by {notice.protocol} was not told. Administrators see why: headrace notices, id {notice.id}."
 
 
 def _tell(connection: Connection, message: Message, text: str, now_ms: int) -> None:

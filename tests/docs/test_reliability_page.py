@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support import reliability
@@ -29,3 +31,16 @@ def test_every_promise_is_on_the_page(one: Promised) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.test))
 def test_every_row_is_of_a_test_that_there_is(row: Row) -> None:
     assert row.test in [one.test for one in PROMISES if one.file == row.file]
+
+
+def test_what_has_no_new_result_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / PAGE.name
+    page.write_text(TEXT)
+    monkeypatch.setattr(reliability, "PAGE", page)
+    for _ in range(2):
+        assert reliability.write_page(tmp_path / "no results") == 0
+        assert _without_machine(page.read_text()) == _without_machine(TEXT)
+
+
+def _without_machine(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("Measured on ")]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headrace.control.courier import Courier, Tries
+from headrace.control.courier import Courier, Said, Tries
 from headrace.notify.addresses import AddressGuard
 from headrace.notify.base import Channel
 from headrace.notify.email import EmailChannel
@@ -50,6 +50,6 @@ def deliver_all(courier: Courier) -> int:
     due = courier.look()
     tries = 0
     for subscription_id in due:
-        while courier.deliver_next(subscription_id):
+        while courier.deliver_next(subscription_id) is not Said.NOTHING:
             tries += 1
     return tries

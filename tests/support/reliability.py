@@ -137,7 +137,8 @@ def _shown(results: Sequence[Mapping[str, Any]], before: Row | None) -> tuple[st
 def _sections(text: str, wanted: Callable[[str], bool]) -> dict[str, str]:
     """Heading -> content of those sections of a page whose heading is wanted."""
     found = (section.partition("\n\n") for section in re.split(r"(?m)^## ", text)[1:])
-    return {heading: content.partition("\nMeasured on ")[0] for heading, _, content in found if wanted(heading)}
+    kept = {heading: content.partition("\nMeasured on ")[0] for heading, _, content in found if wanted(heading)}
+    return {heading: f"{content.rstrip()}\n" for heading, content in kept.items()}  # the page has the lines between
 
 
 def _others(folder: Path) -> dict[str, str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from headrace.control.courier import Courier, Tries
+from headrace.control.lanes import LATE, QUICK
+from headrace.domain.errors import NoticeNotFound
 from headrace.domain.job import Job, JobSpec, Phase, Record
 from headrace.domain.rights import Caller
 from headrace.settings import Settings
@@ -67,7 +69,9 @@ class Stand:
 
     def failing(self, topic: str = "alarms", cause: str = "out of memory") -> Job:
         """A job whose run fails."""
-        spec = JobSpec("orders", queue_name="q", entrypoint="obs://b/a.jar", smn_topic=topic)
+        spec = JobSpec(
+            "orders" if topic == "alarms" else topic, queue_name="q", entrypoint="obs://b/a.jar", smn_topic=topic
+        )
         job = self.jobs.create(Caller(PROJECT, "ann"), spec, now_ms=self.ms)
         job = self.jobs.move(job, Record(Phase.PREPARING, 1, first_attempt=1), now_ms=self.ms)
         return self.jobs.move(job, job.record.evolve(phase=Phase.FAILED, note=cause), now_ms=self.ms)
@@ -206,7 +210,9 @@ def test_what_is_refused_for_good_or_for_too_long_is_dead(stand: Stand, http: Ht
     deliver_all(stand.courier)
     (dead,) = stand.notices.page(PROJECT, None, limit=9, offset=0)[1]
     assert (dead.state, dead.attempts) == (State.DEAD, 1)
-    assert stand.journal(job) == [f"A http subscriber was not told: {dead.error}"]
+    told = f"A subscriber by http was not told. Administrators see why: headrace notices, id {dead.id}."
+    assert stand.journal(job) == [told], "who sees the job need not know who has subscribed"
+    assert "127.0.0.1" in dead.error
     stand.notices.retry(PROJECT, dead.id, now_ms=stand.ms, until_ms=stand.ms + 2500)
     http.answers.extend([500] * 9)
     for _ in range(3):
@@ -231,6 +237,33 @@ def test_a_slow_receiver_makes_nobody_else_wait(stand: Stand, http: HttpReceiver
         assert ("http", State.WAITING) in stand.states()
         slow.released.set()
     stand.courier.stop()
+
+
+@promise("Receivers that hang, however many, make nobody wait whose receiver answers.")
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_many_that_hang_make_nobody_else_wait(stand: Stand, http: HttpReceiver, *, confirmed: bool) -> None:
+    """More of them than there are workers: they answer no message, or are never heard of, being asked to confirm."""
+    with HttpReceiver() as slow:
+        many = 3 * (QUICK + LATE)
+        for _ in range(2 * many):
+            slow.answers.append("hang")
+        topic, other = stand.topic(), stand.topic("other")
+        for number in range(many):
+            stand.subscribe(topic, "http", f"{slow.url}/{number}", confirmed=confirmed)
+        stand.subscribe(other, "http", http.url)
+        late = range(1, many + 1) if confirmed else ()
+        for subscription_id in late:
+            stand.courier._lanes.end(subscription_id, well=False)
+        stand.failing()
+        stand.courier.start()
+        until(lambda: len(slow.posts) >= LATE)
+        stand.failing("other")
+        stand.courier.wake()
+        until(lambda: bool(http.posts))
+        assert len(slow.posts) == LATE, "all others wait behind these"
+        slow.answers.clear()
+        slow.released.set()
+        stand.courier.stop()
 
 
 def test_links_confirm_and_cancel(stand: Stand, http: HttpReceiver) -> None:
@@ -264,6 +297,59 @@ def test_old_notices_are_forgotten_but_not_those_that_wait(stand: Stand, http: H
     stand.courier.deliver_next(1)
     assert stand.notices.forget(stand.ms + 1) == 1
     assert stand.states() == [("http", State.WAITING)]
+
+
+def test_what_the_outbox_has_told_is_forgotten_with_its_message(stand: Stand, http: HttpReceiver) -> None:
+    stand.subscribe(stand.topic(), "http", http.url)
+    http.answers.append(500)
+    stand.failing()
+    deliver_all(stand.courier)
+    stand.notices.forget(stand.ms + 1)
+    assert len(stand.jobs.notices()) == 1, "it waits"
+    stand.ms += 1000
+    deliver_all(stand.courier)
+    stand.notices.forget(stand.ms + 1)
+    assert (stand.jobs.notices(), stand.states()) == ([], [])
+
+
+@pytest.mark.parametrize("ahead_ms", [-86_400_000, 7_200_000, 10**11])
+def test_a_clock_that_was_wrong_stops_no_notice(stand: Stand, http: HttpReceiver, ahead_ms: int) -> None:
+    stand.subscribe(stand.topic(), "http", http.url)
+    stand.ms += ahead_ms
+    stand.failing()
+    http.answers.append(500)
+    deliver_all(stand.courier)
+    stand.ms -= ahead_ms
+    assert deliver_all(stand.courier) == 1
+    assert stand.states() == [("http", State.DELIVERED)]
+
+
+def test_who_has_unsubscribed_is_sent_no_old_notice(stand: Stand, http: HttpReceiver) -> None:
+    stand.subscribe(stand.topic(), "http", http.url)
+    http.answers.append(500)
+    stand.failing()
+    deliver_all(stand.courier)
+    token = http.posts[0].body["unsubscribe_url"].partition("?token=")[2]
+    stand.topics.cancel(token, now_ms=stand.ms, give_up_ms=1000)
+    (dead,) = stand.notices.page(PROJECT, State.DEAD, limit=9, offset=0)[1]
+    with pytest.raises(NoticeNotFound, match="its subscription is canceled by now"):
+        stand.notices.retry(PROJECT, dead.id, now_ms=stand.ms, until_ms=stand.ms + 1)
+    stand.topics.confirm(token, now_ms=stand.ms)
+    stand.notices.retry(PROJECT, dead.id, now_ms=stand.ms, until_ms=stand.ms + 1)
+
+
+def test_a_secret_that_cannot_be_opened_is_told_and_holds_up_nobody(stand: Stand, http: HttpReceiver) -> None:
+    topic = stand.topic()
+    stand.subscribe(topic, "http", f"{http.url}/1")
+    stand.subscribe(topic, "http", f"{http.url}/2")
+    with stand.database.write() as connection:
+        connection.exec_driver_sql("UPDATE subscriptions SET sealed_token = 'of another key' WHERE id = 1")
+    stand.failing()
+    assert deliver_all(stand.courier) == 2
+    (waits,) = stand.notices.page(PROJECT, State.WAITING, limit=9, offset=0)[1]
+    assert (waits.attempts, waits.next_ms) == (1, stand.ms + 1000)
+    assert "another key file" in waits.error
+    assert len(http.posts) == 1
 
 
 def test_the_wait_doubles_up_to_an_hour() -> None:

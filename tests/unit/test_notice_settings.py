@@ -49,6 +49,7 @@ def test_what_is_whole_is_taken(tmp_path: Path, given: dict[str, Any]) -> None:
         ({**MAIL, "smtp_user": "u"}, "need each other"),
         ({**MAIL, "smtp_user": "u", "smtp_password": SECRET, "smtp_security": "none"}, "in clear"),
         ({**SMN, "smn_endpoint": "smn.example.com"}, "must be a URL"),
+        ({**SMN, "smn_endpoint": f"https://u:{SECRET}@smn.example.com"}, "without a password"),
         ({**SMN, "smn_project_id": ""}, "smn_endpoint needs"),
         ({"smn_endpoint": "https://smn.example.com", "smn_secret_key": SECRET}, "smn_endpoint needs"),
         ({"notice_allowed_networks": ["10.0.0.1/8"]}, "host bits"),
@@ -91,4 +92,4 @@ def test_a_value_that_is_no_secret_is_shown(
 
 
 def test_which_values_may_be_shown() -> None:
-    assert set(Settings.model_fields) - Settings.tellable() == {"smtp_password", "smn_secret_key", "s3_secret_key"}
+    assert set(Settings.model_fields) - Settings.tellable() == {"s3_secret_key", "smtp_password", "smn_secret_key"}

@@ -19,6 +19,7 @@ from headrace.domain.job import Goal, Phase
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
 from headrace.store.journal import Kind
+from headrace.store.notices import NoticeStore
 from headrace.store.queues import QueueStore
 from headrace.store.schema import metadata
 
@@ -150,6 +151,9 @@ def test_an_older_schema_is_copied_and_migrated_with_all_its_rows(tmp_path: Path
     history = JobStore(database).history(7)
     assert [(entry.phase, entry.kind) for entry in history] == [(Phase.DRAFT, Kind.MOVED)]
     assert QueueStore(database).find("p", "wide").used_milli == 2000
+    assert len(JobStore(database).notices()) == 1
+    if revision < "0005":
+        assert NoticeStore(database).owed() == [], "what happened long ago is told to nobody"
     database.close()
     assert revision_of(path) == scripts().get_current_head()
 
