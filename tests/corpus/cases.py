@@ -421,9 +421,9 @@ SETTINGS: tuple[Case, ...] = (
     Case(
         "a file system that there is not",
         "scheme",
-        {"name": "s3://bucket/x"},
+        {"name": "gs://bucket/x"},
         rule="file system",
-        says=("s3://", "obs://"),
+        says=("gs://", "obs://"),
         cure_args={"name": f"obs://{BUCKET}/x"},
     ),
 )
