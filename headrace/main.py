@@ -39,7 +39,8 @@ from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.cache import StageCache
 from headrace.objects.packages import PackageFiles
 from headrace.runtimes import logfiles, machine
-from headrace.runtimes.local import Limits, LocalRuntime
+from headrace.runtimes.limits import Limits
+from headrace.runtimes.local import LocalRuntime
 from headrace.runtimes.logfiles import Logged
 from headrace.runtimes.object_server import ObjectServer
 from headrace.runtimes.processes import boot_id
