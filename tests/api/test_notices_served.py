@@ -17,18 +17,6 @@ from tests.support.told import TOPICS, notices, order_crash, server_that_tells, 
 
 
 @pytest.fixture
-def http() -> Iterator[HttpReceiver]:
-    with HttpReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def smtp() -> Iterator[SmtpReceiver]:
-    with SmtpReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def server(tmp_path: Path, smtp: SmtpReceiver) -> Iterator[ServerUnderTest]:
     one = server_that_tells(tmp_path / "home", tmp_path / "engines", smtp)
     one.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -210,9 +209,8 @@ def test_the_storage_is_killed_in_the_midst_and_staging_goes_on(site: Site, weed
     def once_more() -> bool:
         try:
             site.begin(plan)
-        except Unavailable:
-            time.sleep(0.1)
-            site.begin(plan)
+        except Unavailable:  # the next call begins it anew
+            return False
         return site.settled(plan).state is PreparationState.READY
 
     wait_until("it is staged", once_more)

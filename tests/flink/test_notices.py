@@ -19,18 +19,6 @@ pytestmark = pytest.mark.flink
 
 
 @pytest.fixture
-def http() -> Iterator[HttpReceiver]:
-    with HttpReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def smtp() -> Iterator[SmtpReceiver]:
-    with SmtpReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def server(tmp_path: Path, engine_store: EngineStore, smtp: SmtpReceiver) -> Iterator[ServerUnderTest]:
     engine_store.install("1.20.5")
     one = server_that_tells(tmp_path / "home", engine_store.root, smtp)

@@ -84,18 +84,6 @@ class Stand:
 
 
 @pytest.fixture
-def http() -> Iterator[HttpReceiver]:
-    with HttpReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def smtp() -> Iterator[SmtpReceiver]:
-    with SmtpReceiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def stand(tmp_path: Path, smtp: SmtpReceiver) -> Iterator[Stand]:
     mail = {"smtp_host": "127.0.0.1", "smtp_port": smtp.port, "smtp_from": "h@example.com", "smtp_security": "none"}
     one = Stand(tmp_path, Settings(home=tmp_path, **mail))  # type: ignore[arg-type]
