@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from headrace.api.access import Access, needs
 from headrace.api.answers import Answer, answers, link
 from headrace.api.services import Parts
-from headrace.domain.errors import NameTaken
+from headrace.domain.errors import NameTaken, Refused, StoreRefused
 from headrace.domain.rights import Standing
 from headrace.objects.paths import check_bucket
 
@@ -84,8 +84,14 @@ def create_bucket(
             f"bucket={bucket!r}: the object storage has such a bucket, and no project has it. An administrator of the "
             "project can take it over: POST …/dli/obs-authorize."
         )
-    parts.buckets.claim(bucket, access.project_id, now_ms=parts.now_ms(), trace=access.trace)
-    parts.objects.create_bucket(bucket)
+    claimed = parts.buckets.claim(bucket, access.project_id, now_ms=parts.now_ms())
+    try:
+        parts.objects.create_bucket(bucket)
+    except (Refused, StoreRefused):  # with no answer it may have been made, and stays claimed
+        if claimed:
+            parts.buckets.release(bucket, access.project_id)
+        raise
+    parts.buckets.tell(access.trace.of("bucket", bucket, bucket) if access.trace else None)
     return {"bucket": bucket}
 
 

@@ -99,6 +99,9 @@ def test_objects_go_in_and_out(s3: Stand, weed: Seaweed) -> None:
     weed.prepare_bucket(name)
     assert s3.refused("PUT", f"/headrace/v1/{{p}}/buckets/{name}")[:2] == (400, "DLI.0006")
     assert s3.refused("PUT", "/headrace/v1/{p}/buckets/No_S3_Name")[:2] == (400, "DLI.0001")
+    assert s3.ok("GET", "/headrace/v1/{p}/buckets") == {"buckets": [name]}, "what was refused changes nothing"
+    trail = s3.ok("GET", "/headrace/v1/{p}/audit?trace_name=createBucket")
+    assert [line["resource_id"] for line in trail["traces"]] == [name]
     s3.put_object(name, "deep/a b.txt", b"content")
     assert s3.send("GET", f"/headrace/v1/{{p}}/objects/{name}/deep/a%20b.txt").content == b"content"
     listed = s3.ok("GET", f"/headrace/v1/{{p}}/objects/{name}?prefix=deep/")
@@ -182,6 +185,7 @@ def test_no_right_to_write(at: Any, bucket: str) -> None:
     assert f"rights on the bucket {bucket}" in told[2]
     told = stand.refused("PUT", f"/headrace/v1/{{p}}/buckets/new-{bucket}")
     assert told[:2] == (400, "DLI.11016")
+    assert stand.ok("GET", "/headrace/v1/{p}/buckets") == {"buckets": [bucket]}
 
 
 def test_keys_of_one_bucket(at: Any, weed: Seaweed, bucket: str) -> None:
