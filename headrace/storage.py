@@ -22,6 +22,7 @@ from headrace.objects.s3 import S3Objects
 from headrace.runtimes.object_server import ObjectServer
 from headrace.runtimes.s3 import S3Store
 from headrace.runtimes.staging import Fetch
+from headrace.runtimes.turns import Turns
 from headrace.settings import Settings
 from headrace.store.buckets import BucketStore
 
@@ -78,7 +79,7 @@ def flinks_way(settings: Settings, storage: Storage) -> S3Store | None:
         return None
     plugins = S3Plugins(settings.engine_store, settings.s3_plugin_folder)
     access, owner = storage.objects.access, storage.owner
-    return S3Store(access, storage.objects, plugins, lambda project_id, bucket: owner(bucket) == project_id)
+    return S3Store(access, Turns(storage.objects), plugins, lambda project_id, bucket: owner(bucket) == project_id)
 
 
 def _server(settings: Settings, home: Home, identity: Identity) -> ObjectServer | None:
