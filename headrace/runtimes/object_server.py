@@ -87,16 +87,15 @@ class ObjectServer:
             HomeUnusable: it does not come up; the message says where it tells why.
         """
         deadline = time.monotonic() + START_S
-        while self._look().life is Life.ENDING and time.monotonic() < deadline:
-            time.sleep(0.05)  # its keeper is about to write down how an earlier one ended
-        self._begin()
+        begun = self._begin()
         while not self._answers():
-            run = self._newest()
-            if self._look().life is Life.ENDED or time.monotonic() > deadline:
+            life = self._look().life
+            if (begun and life is Life.ENDED) or time.monotonic() > deadline:
                 raise HomeUnusable(
-                    f"The embedded S3 server does not come up at {self.endpoint}: see {run / 'weed.log'}. Is the port "
-                    "taken? Then set embedded_s3_port, once no job runs."
+                    f"The embedded S3 server does not come up at {self.endpoint}: see {self._newest() / 'weed.log'}. "
+                    "Is the port taken? Then set embedded_s3_port, once no job runs."
                 )
+            begun = self._begin() or begun  # an earlier one may just be ending: that is no failure of this start
             time.sleep(0.05)
         self._guard.start()
 
@@ -125,10 +124,10 @@ class ObjectServer:
             except (Unavailable, OSError) as error:
                 log.warning("the embedded S3 server: %s", error)
 
-    def _begin(self) -> None:
-        """Starts it, unless it runs or is ending."""
+    def _begin(self) -> bool:
+        """Starts it, unless it runs or is ending; whether it did."""
         if self._look().life not in (Life.NEVER, Life.ENDED):
-            return
+            return False
         own = Identity("headrace", self.keys.access_key, self.keys.secret_key)
         others = [Identity(f"user-{at}", one.access_key, one.secret_key) for at, one in enumerate(self._others)]
         self._seaweed.write_config([own, *others])
@@ -154,6 +153,7 @@ class ObjectServer:
         processes.start(run)
         for old in self._runs()[:-KEPT_RUNS]:
             shutil.rmtree(old, ignore_errors=True)
+        return True
 
     def _look(self) -> Kept:
         return processes.look(self._newest())

@@ -88,8 +88,29 @@ def test_one_whose_end_is_just_being_written_down_is_started_again(home: Path) -
     kept = processes.look(home / "s3" / "run-1")
     assert kept.keeper is not None
     os.kill(kept.keeper.pid, signal.SIGSTOP)  # whoever looks wakes it
-    os.kill(weed_of(home), signal.SIGKILL)
+    weed = weed_of(home)
+    os.kill(weed, signal.SIGKILL)
+    wait_until("it is dead", lambda: weed not in processes_of(home))
     second = ObjectServer(home, 0)
+    second.start()
+    assert [run.name for run in second._runs()] == ["run-1", "run-2"]
+    second.close()
+
+
+def test_one_that_dies_while_it_is_looked_for_is_started_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ObjectServer(home, 0)
+    first.start()
+    first.close()
+    second = ObjectServer(home, 0)
+    weed, answers = weed_of(home), second._answers
+    os.kill(weed, signal.SIGSTOP)  # it lives, and is silent
+
+    def dead_before_it_answers() -> bool:
+        if weed in processes_of(home):
+            os.kill(weed, signal.SIGKILL)
+        return answers()
+
+    monkeypatch.setattr(second, "_answers", dead_before_it_answers)
     second.start()
     assert [run.name for run in second._runs()] == ["run-1", "run-2"]
     second.close()
