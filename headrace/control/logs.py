@@ -8,6 +8,7 @@ the job's journal.
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -27,10 +28,12 @@ log = logging.getLogger(__name__)
 SUBMISSION = "submission.log"
 PLACE = "jobs/logs"
 DEFAULTS = Rolling()
+AT_ONCE = 4
+"""So many deployments' logs are taken at a time: one whose bucket is slow does not keep the others from theirs."""
 
 
 class LogShipper:
-    """One thread that takes all logs."""
+    """Takes all logs, in rounds."""
 
     def __init__(
         self,
@@ -79,16 +82,36 @@ class LogShipper:
         except (HeadraceError, OSError) as error:
             log.warning("logs: %s", error)
             return
+        owed: queue.SimpleQueue[Logged] = queue.SimpleQueue()
         for one in found:
-            try:
-                self._take(one)
-                self._hindered.pop(one.name, None)
-            except HeadraceError as error:
-                self._tell(one, str(error))
-                if isinstance(error, StoreSilent) and self._stopping.is_set():
-                    return  # else each of the others would wait as long: the next Headrace takes them
-            except Exception:
-                log.exception("logs of %s", one.name)
+            owed.put(one)
+        takers = [
+            threading.Thread(target=self._take_all, args=(owed,), name=f"logs-{count}", daemon=True)
+            for count in range(min(AT_ONCE, len(found)))
+        ]
+        for taker in takers:
+            taker.start()
+        for taker in takers:
+            taker.join()
+
+    def _take_all(self, owed: queue.SimpleQueue[Logged]) -> None:
+        """Takes what is owed until nothing is; several may do so at once: each deployment is taken by one."""
+        goes_on = True
+        while goes_on and (one := _next(owed)) is not None:
+            goes_on = self._take_one(one)
+
+    def _take_one(self, one: Logged) -> bool:
+        """Whether to go on with others."""
+        try:
+            self._take(one)
+            self._hindered.pop(one.name, None)
+        except HeadraceError as error:
+            self._tell(one, str(error))
+            # At the end each of the others would wait as long for a silent storage: the next Headrace takes them.
+            return not (isinstance(error, StoreSilent) and self._stopping.is_set())
+        except Exception:
+            log.exception("logs of %s", one.name)
+        return True
 
     def _take(self, one: Logged) -> None:
         path = one.folder / SHIPPED
@@ -148,6 +171,13 @@ class LogShipper:
 
     def _note(self, one: Logged, text: str) -> None:
         self._jobs.tell(job_of(one.name), text, Kind.LOGS, self._now_ms())
+
+
+def _next(owed: queue.SimpleQueue[Logged]) -> Logged | None:
+    try:
+        return owed.get_nowait()
+    except queue.Empty:
+        return None
 
 
 def _line(entry: HistoryEntry) -> str:

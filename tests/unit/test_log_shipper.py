@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from headrace.control.logs import LogShipper
+from headrace.control.logs import AT_ONCE, LogShipper
 from headrace.domain.errors import StoreSilent, Unavailable
 from headrace.domain.job import JobSpec, Phase, Record
 from headrace.domain.rights import Caller
@@ -27,6 +28,7 @@ class Place:
     """A job with the folder of its first attempt, a bucket, and the shipper between them."""
 
     def __init__(self, home: Path) -> None:
+        home.mkdir(exist_ok=True)
         self.database = Database(home / "headrace.db")
         self.jobs = JobStore(self.database)
         self.deployments = home / "deployments"
@@ -180,7 +182,28 @@ def test_what_hinders_the_search_ends_no_thread(place: Place) -> None:
     LogShipper(broken, place.put, place.jobs, lambda: AT_MS, period_s=1).round()
 
 
-def test_at_the_end_a_silent_storage_is_asked_once(place: Place) -> None:
+def test_a_slow_bucket_does_not_keep_other_jobs_from_theirs(tmp_path: Path) -> None:
+    slow, quick = Place(tmp_path / "slow"), Place(tmp_path / "quick")
+    written = threading.Event()
+
+    def put(bucket: str, key: str, content: bytes) -> None:
+        if bucket == "slow":
+            assert written.wait(60)
+        quick.bucket[f"{bucket}/{key}"] = content
+        if bucket == "quick":
+            written.set()
+
+    for name, place in (("slow", slow), ("quick", quick)):
+        place.wanted(name)
+        place.log("jobmanager.log", f"{name}\n")
+    both = [one for place in (slow, quick) for one in logfiles.all_owed(place.deployments)]
+    LogShipper(lambda: both, put, quick.jobs, lambda: AT_MS, period_s=1).round()
+    assert {b"slow\n", b"quick\n"} <= set(quick.bucket.values())
+    for place in (slow, quick):
+        place.database.close()
+
+
+def test_at_the_end_a_silent_storage_is_asked_once_by_each(place: Place) -> None:
     asked = []
 
     def silent(bucket: str, key: str, content: bytes) -> None:
@@ -190,9 +213,9 @@ def test_at_the_end_a_silent_storage_is_asked_once(place: Place) -> None:
     place.wanted()
     place.log("jobmanager.log", "one\n")
     (one,) = logfiles.all_owed(place.deployments)
-    shipper = LogShipper(lambda: [one, one, one], silent, place.jobs, lambda: AT_MS, period_s=1)
+    shipper = LogShipper(lambda: [one] * 3 * AT_ONCE, silent, place.jobs, lambda: AT_MS, period_s=1)
     shipper.round()
-    assert len(asked) == 3
+    assert len(asked) == 3 * AT_ONCE
     shipper.stop()
     shipper.round()
-    assert len(asked) == 4
+    assert len(asked) == 4 * AT_ONCE
