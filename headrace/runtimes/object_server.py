@@ -114,6 +114,7 @@ class ObjectServer:
         deadline = time.monotonic() + GRACE_S
         while not processes.end(self._look(), force=time.monotonic() > deadline):
             time.sleep(0.05)
+        self._seaweed.clean_up()
 
     def _watch(self) -> None:
         while not self._stopping.wait(LOOK_S):

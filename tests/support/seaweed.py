@@ -83,6 +83,7 @@ class Seaweed:
             self._process.send_signal(signal_no)
             self._process.wait(60)
             self._process = None
+            self.program.clean_up()
 
     def freeze(self) -> None:
         """It takes connections and says nothing, until ``thaw``."""

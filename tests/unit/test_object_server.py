@@ -28,6 +28,9 @@ def home(tmp_path: Path) -> Iterator[Path]:
     server = ObjectServer(tmp_path, 0)
     server.end()
     assert processes_of(tmp_path) == []
+    ports = json.loads((tmp_path / "s3" / "ports.json").read_text())
+    inner = zip(("s3", "master", "volume", "filer"), ports[1::2], strict=True)
+    assert not any(Path(f"/tmp/seaweedfs-{name}-grpc-{port}.sock").exists() for name, port in inner)
 
 
 def weed_of(home: Path) -> int:
@@ -114,6 +117,15 @@ def test_one_that_dies_while_it_is_looked_for_is_started_again(home: Path, monke
     second.start()
     assert [run.name for run in second._runs()] == ["run-1", "run-2"]
     second.close()
+
+
+def test_it_logs_into_the_home_alone(home: Path) -> None:
+    server = ObjectServer(home, 0)
+    server.start()
+    opened = {path.resolve() for path in Path(f"/proc/{weed_of(home)}/fd").iterdir()}
+    assert home / "s3" / "run-1" / "weed.log" in opened
+    assert [path for path in opened if "log" in path.suffixes and home not in path.parents] == []
+    server.close()
 
 
 def test_the_users_keys_work_too_and_no_secret_is_seen(home: Path) -> None:
