@@ -65,7 +65,7 @@ class TopicsAnswer(Done):
 class Attributes(Answer):
     """Attributes of a topic, all or the one that was asked for."""
 
-    access_policy: Annotated[str | None, Field(description="JSON: who may publish; always the same")] = None
+    access_policy: Annotated[str | None, Field(description="Always empty: the topic's own project publishes")] = None
     introduction: Annotated[str | None, Field(description="What the topic is for")] = None
     create_time: Time
     update_time: Time
