@@ -54,6 +54,7 @@ TABLE: Mapping[type[HeadraceError], tuple[int, str]] = {
     errors.IdentityNotFound: (404, "DLI.0002"),
     errors.IdentityConflict: (409, "DLI.0006"),
     errors.TooManyAttempts: (429, "DLI.0009"),
+    errors.AskedTooOften: (429, "DLI.0009"),
     errors.NoSavepoint: (400, "DLI.0007"),
     errors.EngineUnknown: (400, "DLI.0001"),
     errors.EngineInUse: (400, "DLI.0007"),

@@ -65,7 +65,7 @@ class TopicsAnswer(Done):
 class Attributes(Answer):
     """Attributes of a topic, all or the one that was asked for."""
 
-    access_policy: Annotated[str | None, Field(description="JSON: who may publish; always the same")] = None
+    access_policy: Annotated[str | None, Field(description="Always empty: the topic's own project publishes")] = None
     introduction: Annotated[str | None, Field(description="What the topic is for")] = None
     create_time: Time
     update_time: Time
@@ -126,6 +126,7 @@ def smn_answers(model: Any = None, *, status: int = 200, also: dict[int, Any] | 
             405: "The path does not have this method",
             408: "The request came too slowly",
             413: "The body is too large",
+            429: "Too many confirmations were asked for; Retry-After says how long to wait",
             500: "An unexpected error; the server's log tells it under X-Request-Id",
             503: "A part that is needed does not answer now",
         }.items()

@@ -6,7 +6,6 @@ project's administrators change and delete it, publish, and see and choose who h
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -60,9 +59,9 @@ class CreateTopic(Wire):
 
 
 class UpdateTopic(Wire):
-    """PUT topics/{topic_urn}."""
+    """PUT topics/{topic_urn}. Clients in Go leave out what is empty: to them absent is empty."""
 
-    display_name: Annotated[DisplayName, DISPLAY]
+    display_name: Annotated[DisplayName, DISPLAY] = ""
 
 
 class UpdateAttribute(Wire):
@@ -180,7 +179,7 @@ def show_attributes(
     topic = find(access, parts, topic_urn)
     if query.name not in (None, *ATTRIBUTES):
         raise BadField("attribute", query.name, "must be access_policy or introduction")
-    values = {"access_policy": _policy(parts, topic), "introduction": topic.introduction}
+    values = {"access_policy": "", "introduction": topic.introduction}
     return {
         "request_id": access.request_id,
         "attributes": {
@@ -199,13 +198,14 @@ def update_attribute(
     access: Annotated[Access, needs(Standing.MEMBER, trace="updateTopicAttribute")],
     parts: Parts,
 ) -> dict[str, Any]:
-    """Another introduction; the access policy cannot be changed."""
+    """Another introduction; the access policy stays empty, which is SMN's default."""
     topic = own(access, parts, topic_urn)
-    if attribute == "access_policy":
+    if attribute == "access_policy" and body.value:
         raise NotSupported(
             "access_policy cannot be changed: a topic's creator and the project's administrators publish."
         )
-    parts.topics.change(topic, introduction=body.value, now_ms=parts.now_ms(), trace=access.trace)
+    values = {} if attribute == "access_policy" else {"introduction": body.value}
+    parts.topics.change(topic, **values, now_ms=parts.now_ms(), trace=access.trace)
     return {"request_id": access.request_id}
 
 
@@ -289,15 +289,3 @@ def shown(parts: Services, topic: Topic) -> dict[str, Any]:
         "create_time": time_text(topic.created_ms),
         "update_time": time_text(topic.updated_ms),
     }
-
-
-def _policy(parts: Services, topic: Topic) -> str:
-    """In SMN's form, what is always so here: the topic's own project publishes."""
-    statement = {
-        "Sid": "__user_pub_0",
-        "Effect": "Allow",
-        "Principal": {"CSP": [f"urn:csp:iam::{topic.project_id}:root"]},
-        "Action": ["SMN:Publish", "SMN:QueryTopicDetail"],
-        "Resource": urn_of(parts, topic),
-    }
-    return json.dumps({"Version": "2016-09-07", "Id": "__default_policy_ID", "Statement": [statement]})

@@ -37,6 +37,7 @@
     │   ├── IdentityNotFound       no such user, project, role or access key
     │   ├── IdentityConflict       a name of a user or project is taken; the last administrator stays
     │   ├── TooManyAttempts        too many wrong passwords; wait
+    │   │   └── AskedTooOften      too many confirmations of subscriptions; wait
     │   ├── NoSavepoint            resume_savepoint was asked and there is none
     │   ├── EngineUnknown          flink_version names no engine that Headrace can install
     │   └── EngineInUse            an engine cannot be removed while processes run on it
@@ -279,6 +280,10 @@ class TooManyAttempts(Refused):
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class AskedTooOften(TooManyAttempts):
+    """A receiver, or too many of them, would be asked again to confirm a subscription; nobody is."""
 
 
 class NoSavepoint(Refused):

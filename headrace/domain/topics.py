@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from headrace.domain.errors import BadField
@@ -22,6 +23,42 @@ CONFIRM_MS = 48 * 3600 * 1000
 CONFIRM = "/smn/subscription/confirm"
 UNSUBSCRIBE = "/smn/subscription/unsubscribe"
 """Paths of the links in messages, which carry the subscription's secret."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """At most so many within so long."""
+
+    most: int
+    within_ms: int
+
+
+_HOUR_MS = 3_600_000
+ONE_RECEIVER: Mapping[str, tuple[Pace, ...]] = {
+    "email": (Pace(20, _HOUR_MS), Pace(40, 48 * _HOUR_MS)),
+    "http": (Pace(200, 600_000),),
+    "https": (Pace(200, 600_000),),
+}
+"""Protocol -> how often a project may ask one receiver to confirm, until it does ("Traffic Control over Subscription
+Confirmation" of SMN's user guide)."""
+ALL_RECEIVERS: Mapping[str, tuple[Pace, ...]] = {"email": (Pace(200, _HOUR_MS),)}
+"""Protocol -> how often a project may ask all of its receivers together: ours, as one mailbox has many addresses."""
+
+
+def paces_of(protocol: str) -> tuple[Pace, ...]:
+    """All that confirmations by this protocol must keep."""
+    return (*ONE_RECEIVER.get(protocol, ()), *ALL_RECEIVERS.get(protocol, ()))
+
+
+def wait_ms(paces: Sequence[Pace], asked_ms: Sequence[int], now_ms: int) -> int:
+    """How long until there may be one more; 0 = now. ``asked_ms``: when there were some, newest first."""
+    waits = [
+        min(asked_ms[pace.most - 1] + pace.within_ms - now_ms, pace.within_ms)
+        for pace in paces
+        if len(asked_ms) >= pace.most
+    ]
+    return max(0, *waits) if waits else 0
+
 
 _URN = re.compile(rf"urn:smn:([A-Za-z0-9_-]+):([A-Za-z0-9]+):({NAME})(?::([0-9a-f]{{32}}))?")
 

@@ -4,6 +4,8 @@ A name is resolved once, and what was judged is what is connected to: a name tha
 (DNS rebinding) gains nothing. IPv4 is judged by a list of what is special; of IPv6 only 2000::/3 is public at all, so
 forms that hide an IPv4 address (NAT64, 6to4, Teredo) are refused as a whole, and an IPv4-mapped one is judged as the
 IPv4 address that it means. Sources: the IANA registries of special-purpose addresses (RFC 6890 and later).
+
+Public addresses of this machine itself are refused too: what listens at them often trusts who comes from the machine.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ SPECIAL: tuple[Network, ...] = tuple(
     )
 )
 PUBLIC_IPV6 = IPv6Network("2000::/3")
+_NOBODYS = {4: ip_address("192.0.2.1"), 6: ip_address("2001:db8::1")}
+"""IP version -> an address of documentation, which no machine has."""
 _HOST = re.compile(r"(?=.{1,253}\.?\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?")
 _NUMBER = re.compile(r"(0[xX][0-9A-Fa-f]*|[0-9]+)\.?")
 _TARGET = re.compile(r"[\x21-\x7e]*")
@@ -149,10 +153,21 @@ Resolver = Callable[[str, int, float], Sequence[str]]
 class AddressGuard:
     """Judges addresses; the only way from a host to something that is connected to."""
 
-    def __init__(self, allowed: Iterable[str] = (), resolve: Resolver = system_resolver) -> None:
-        """``allowed``: networks (CIDR) that may be reached although they are not public."""
+    def __init__(
+        self,
+        allowed: Iterable[str] = (),
+        resolve: Resolver = system_resolver,
+        special: Iterable[Network] = SPECIAL,
+    ) -> None:
+        """
+        Args:
+            allowed: networks (CIDR) that may be reached although they are not public, or of this machine.
+            resolve: the meaning of names.
+            special: networks that are not public.
+        """
         self._allowed = tuple(ip_network(network) for network in allowed)
         self._resolve = resolve
+        self._special = tuple(special)
 
     def may_reach(self, text: str) -> bool:
         """Whether this IP address may be connected to."""
@@ -161,9 +176,9 @@ class AddressGuard:
             return False
         if any(address in network for network in self._allowed):
             return True
-        if any(address in network for network in SPECIAL):
+        if any(address in network for network in self._special):
             return False
-        return isinstance(address, IPv4Address) or address in PUBLIC_IPV6
+        return (isinstance(address, IPv4Address) or address in PUBLIC_IPV6) and not is_own(address)
 
     def addresses(self, target: Target, seconds: float) -> list[str]:
         """The addresses that may be connected to for this target; at least one.
@@ -177,9 +192,29 @@ class AddressGuard:
         if not reachable:
             # The addresses are not told: who subscribes has no right to know what names mean inside.
             raise Forbidden(
-                f"{target.host} is not a public address. The operator can allow its network: notice_allowed_networks"
+                f"{target.host} is not a public address of another machine. The operator can allow its network: "
+                "notice_allowed_networks"
             )
         return reachable
+
+
+def is_own(address: Address) -> bool:
+    """Whether the address is one of this machine: then, and only then, a socket can be bound to it.
+
+    Better than to compare both ends of a connection: to an interface's second address one comes from its first, and
+    here nothing is sent at all. Where the system lets anything be bound (``net.ipv4.ip_nonlocal_bind``), that says
+    nothing, and nothing is refused for it.
+    """
+    return _can_be_bound(address) and not _can_be_bound(_NOBODYS[address.version])
+
+
+def _can_be_bound(address: Address) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:  # it is elsewhere, or this machine has no IPv6
+        return False
+    return True
 
 
 def _plain(text: str) -> Address | None:

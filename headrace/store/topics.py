@@ -13,7 +13,7 @@ from sqlalchemy import delete as erase
 
 from headrace.domain.errors import QuotaExceeded, SubscriptionNotFound, TooManySubscriptions, TopicNotFound
 from headrace.domain.topics import CONFIRM_MS, MAX_SUBSCRIPTIONS, MAX_TOPICS
-from headrace.store import outgoing
+from headrace.store import asking, outgoing
 from headrace.store.audit import Trace, record
 from headrace.store.database import Database
 from headrace.store.outgoing import Kind, Message
@@ -166,6 +166,7 @@ class TopicStore:
 
         Raises:
             TooManySubscriptions: the topic has as many as it may have.
+            AskedTooOften: the receiver, or too many of them, would be asked to confirm; nothing was changed.
             TopicNotFound: it was deleted meanwhile.
         """
         same = (subscriptions.c.protocol == wanted.protocol) & (subscriptions.c.endpoint == wanted.endpoint)
@@ -288,6 +289,8 @@ def _renew(connection: Connection, subscription_id: int, wanted: Wanted, now_ms:
 def _ask(connection: Connection, topic: Topic, row: Row[Any], wanted: Wanted, now_ms: int) -> None:
     if outgoing.waits(connection, row.id):
         return
+    known = _has_confirmed(connection, topic.project_id, wanted)
+    asking.refuse_too_often(connection, topic.project_id, row, known=known, now_ms=now_ms)
     said = (
         f"You are invited to subscribe to the topic {topic.name}. To confirm, visit the link within 48 hours; to get "
         "nothing from it, do nothing."
@@ -295,6 +298,13 @@ def _ask(connection: Connection, topic: Topic, row: Row[Any], wanted: Wanted, no
     kind = Kind.SUBSCRIPTION_CONFIRMATION
     message = Message(uuid4().hex, topic.project_id, topic.name, kind, "", said)
     outgoing.send(connection, message, [row], now_ms=now_ms, until_ms=now_ms + wanted.give_up_ms)
+
+
+def _has_confirmed(connection: Connection, project_id: str, wanted: Wanted) -> bool:
+    """Whether the receiver has, for another topic of the project."""
+    mine = (topics.c.project_id == project_id) & (subscriptions.c.status == Status.CONFIRMED)
+    mine &= (subscriptions.c.protocol == wanted.protocol) & (subscriptions.c.endpoint == wanted.endpoint)
+    return connection.execute(select(subscriptions.c.id).join(topics).where(mine).limit(1)).first() is not None
 
 
 def _set(connection: Connection, subscription_id: int, **values: Any) -> Row[Any]:

@@ -231,9 +231,9 @@ def test_every_error_has_its_row() -> None:
     ours = {error for error in subclasses(HeadraceError) if error.__module__ == "headrace.domain.errors"}
     assert ours == set(TABLE)
     for error in ours:
-        raised = error(
-            *{"BadField": ("field", 1, "remedy"), "TooManyAttempts": ("why", 1)}.get(error.__name__, ("why",))
-        )
+        wait = ("why", 1)
+        more = {"BadField": ("field", 1, "remedy"), "TooManyAttempts": wait, "AskedTooOften": wait}
+        raised = error(*more.get(error.__name__, ("why",)))
         status, code = TABLE[error]
         assert (answer(raised).status_code, code[:4]) == (status, "DLI.")
 

@@ -81,7 +81,7 @@ def test_the_life_of_a_topic(sdk: Any, stand: Stand) -> None:
     found = sdk.list_topic_attributes(model.ListTopicAttributesRequest(topic_urn=URN, name="introduction"))
     assert (found.attributes.introduction, found.attributes.access_policy) == ("created by ops", None)
     found = sdk.list_topic_attributes(model.ListTopicAttributesRequest(topic_urn=URN, name="access_policy"))
-    assert "SMN:Publish" in found.attributes.access_policy
+    assert (found.attributes.access_policy, found.attributes.introduction) == ("", None), "SMN's default"
     sdk.delete_topic_attribute_by_name(model.DeleteTopicAttributeByNameRequest(topic_urn=URN, name="introduction"))
     sdk.delete_topic_attributes(model.DeleteTopicAttributesRequest(topic_urn=URN))
     sdk.delete_topic(model.DeleteTopicRequest(topic_urn=URN))

@@ -1,17 +1,11 @@
-"""Terraform's flows: the provider's own sequence of requests, each answer decoded as strictly as Go decodes it.
-
-``terraform/<name>.json`` are the recorded flows: every request with its body, what Go had signed, and the status of the
-answer. HEADRACE_WRITE_GOLDEN=1 writes them; compare them with the provider's source before they are committed.
-"""
+"""Terraform's flows: the provider's own sequence of requests, each answer decoded as strictly as Go decodes it."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,13 +14,12 @@ from headrace.domain.job import Goal, Phase
 from headrace.domain.rights import Principal, SignedKey
 from tests.support.clients import GoClient, ProviderError
 from tests.support.golang import UnmarshalError, marshal, unmarshal
-from tests.support.terraform import FlinkJarJob, Package, Queue
+from tests.support.terraform import FlinkJarJob, Package, Queue, recorded
 
 if TYPE_CHECKING:
     from tests.api.conftest import Stand
 
 PROJECT = "0123456789abcdef0123456789abcdef"
-RECORDED = Path(__file__).with_name("terraform")
 SAVEPOINT = "obs://b/jobs/savepoint/1/2026-09-21_12-00-00/"
 
 BASIC = {
@@ -68,20 +61,6 @@ def go(stand: Stand, url: str) -> GoClient:
     return GoClient(url, PROJECT, "AK", "secret of AK")
 
 
-@pytest.fixture
-def recorded() -> Callable[[str, GoClient], None]:
-    """Compares what a client has sent with ``terraform/<name>.json``."""
-
-    def check(name: str, go: GoClient) -> None:
-        file = RECORDED / f"{name}.json"
-        if os.environ.get("HEADRACE_WRITE_GOLDEN"):
-            lines = ",\n".join(json.dumps(request, ensure_ascii=False) for request in go.sent)
-            file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-        assert go.sent == json.loads(file.read_text(encoding="utf-8"))
-
-    return check
-
-
 def reconciler(stand: Stand, job: FlinkJarJob) -> Callable[[], None]:
     """Moves the job on by one phase, as the real one would."""
     way = deque[Phase]()
@@ -107,9 +86,7 @@ def managed(stand: Stand, go: GoClient, config: dict[str, Any]) -> FlinkJarJob:
     return job
 
 
-def test_a_job_is_applied_changed_and_destroyed(
-    stand: Stand, go: GoClient, recorded: Callable[[str, GoClient], None]
-) -> None:
+def test_a_job_is_applied_changed_and_destroyed(stand: Stand, go: GoClient) -> None:
     job = managed(stand, go, BASIC)
     job.create()
     assert job.state["status"] == "job_running"
@@ -137,9 +114,7 @@ def test_a_job_is_applied_changed_and_destroyed(
     recorded("flinkjar_job", go)
 
 
-def test_all_attributes_and_a_savepoint_between_two_runs(
-    stand: Stand, go: GoClient, recorded: Callable[[str, GoClient], None]
-) -> None:
+def test_all_attributes_and_a_savepoint_between_two_runs(stand: Stand, go: GoClient) -> None:
     job = managed(stand, go, ALL)
     job.create()
     same = {key: value for key, value in ALL.items() if key != "runtime"}
@@ -194,7 +169,7 @@ def test_the_project_of_the_unsigned_header_counts_for_nothing(stand: Stand, url
         other.call("GET", "/v1.0/{p}/streaming/jobs")
 
 
-def test_a_queue(stand: Stand, go: GoClient, recorded: Callable[[str, GoClient], None]) -> None:
+def test_a_queue(stand: Stand, go: GoClient) -> None:
     queue = Queue(go, "iac_queue")
     queue.create(16, description="of Terraform", tags=[{"key": "foo", "value": "bar"}])
     assert (queue.state["cu_count"], queue.state["queue_type"]) == (16, "general")
@@ -213,7 +188,7 @@ def test_a_queue(stand: Stand, go: GoClient, recorded: Callable[[str, GoClient],
     recorded("queue", go)
 
 
-def test_packages(stand: Stand, go: GoClient, recorded: Callable[[str, GoClient], None]) -> None:
+def test_packages(stand: Stand, go: GoClient) -> None:
     grouped = Package(go, "iac")
     grouped.create("https://b.obs.eu-de.example.com/app.jar", is_async=True, tags=[{"key": "foo", "value": "bar"}])
     assert grouped.id == "iac#app.jar"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -19,12 +18,13 @@ from headrace.domain.errors import NotAuthenticated
 from headrace.notify.base import Undelivered
 from headrace.notify.external import MAX_MESSAGE, ExternalSmn
 from headrace.settings import load_settings
+from tests.support.listening import HttpListener
 
 PROJECT, ACCESS_KEY, SECRET_KEY = "0123456789abcdef0123456789abcdef", "AKIDEXAMPLE", "SKEXAMPLE-never-told"
 NOW_MS = 1_795_859_100_000
 
 
-class Smn:
+class Smn(HttpListener):
     """Topics in pages, and what was published; ``broken`` is answered instead, if it is set."""
 
     def __init__(self, topics: int, page_limit: int = 100) -> None:
@@ -33,21 +33,7 @@ class Smn:
         self.published: list[tuple[str, dict[str, Any]]] = []
         self.asked: list[str] = []
         self.broken: tuple[int, bytes] | None = None
-        self.released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"smn": self}))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_Handler, {"smn": self})
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
         self.asked.append(f"{method} {target}")
@@ -95,9 +81,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
 
 
 @pytest.fixture

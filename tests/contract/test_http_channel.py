@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from headrace.domain.errors import BadField
-from headrace.notify.addresses import AddressGuard, system_resolver
+from headrace.notify.addresses import SPECIAL, AddressGuard, system_resolver
 from headrace.notify.base import Delivery, MessageKind, Undelivered
 from headrace.notify.http import HttpChannel
 from headrace.notify.signing import Signer, open_signer
@@ -33,9 +34,9 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
 
 @pytest.fixture
 def channel(tmp_path: Path, signer: Signer, authority: Authority) -> Callable[..., HttpChannel]:
-    def make(resolve: Any = system_resolver, **settings: Any) -> HttpChannel:
+    def make(resolve: Any = system_resolver, special: Any = SPECIAL, **settings: Any) -> HttpChannel:
         values = {"notice_ca_file": authority.file, **settings}
-        guard = AddressGuard(ALLOWED, resolve)
+        guard = AddressGuard(ALLOWED, resolve, special)
         return HttpChannel(
             load_settings(tmp_path, **values), signer, guard, lambda: "https://headrace.example.com/c.pem"
         )
@@ -241,6 +242,21 @@ def test_the_certificate_must_be_the_names(
         assert "certificate" in failure(channel(notice_ca_file=None), secure.url).reason
         assert len(secure.posts) == 1
     assert not failure(channel(), f"https://{receiver.authority}/").final
+
+
+def test_a_public_address_of_this_machine_is_not_connected_to(
+    channel: Callable[..., HttpChannel], receiver: HttpReceiver, inside: HttpReceiver
+) -> None:
+    """127.0.0.2 counts as public here, and is this machine's: it is refused at each place all the same."""
+    one = channel(lambda *_: ["127.0.0.2"], special=())
+    with pytest.raises(BadField, match="of another machine"):
+        one.check(inside.url)
+    confirmation = replace(notice(inside.url), kind=MessageKind.SUBSCRIPTION_CONFIRMATION)
+    for delivery in (confirmation, notice(inside.url), notice(f"http://own.example:{inside.port}/")):
+        with pytest.raises(Undelivered, match="of another machine"):
+            one.deliver(delivery)
+    receiver.answers.append((307, inside.url))
+    assert "of another machine" in failure(one, receiver.url).reason
 
 
 def test_an_endpoint_that_was_never_checked_is_judged_all_the_same(

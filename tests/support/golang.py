@@ -79,6 +79,16 @@ _PACKAGE = {
     "underlying_name": "string",
 }
 
+_TOPIC = {
+    "topic_urn": "string",
+    "display_name": "string",
+    "name": "string",
+    "push_policy": "int",
+    "update_time": "string",
+    "create_time": "string",
+    "enterprise_project_id": "string",
+}
+
 STRUCTS: Mapping[str, Mapping[str, str]] = {
     # openstack/dli/v1/flinkjob/results.go
     "CommonResp": _RESULT,
@@ -186,6 +196,25 @@ STRUCTS: Mapping[str, Mapping[str, str]] = {
         "description": "string",
         "enterprise_project_id": "string",
     },
+    # openstack/smn/v2/{topics,subscriptions}/results.go
+    "SmnTopic": {"request_id": "string", "topic_urn": "string"},
+    "SmnTopicGet": _TOPIC,
+    "SmnTopics": {"topics": "[]SmnTopicGet"},
+    "SmnPolicies": {"attributes": "SmnAttributes"},
+    "SmnAttributes": {"access_policy": "string", "introduction": "string"},
+    "SmnSubscription": {"request_id": "string", "subscription_urn": "string"},
+    "SmnSubscriptions": {"subscriptions": "[]SmnSubscriptionGet"},
+    "SmnSubscriptionGet": {
+        "topic_urn": "string",
+        "protocol": "string",
+        "subscription_urn": "string",
+        "owner": "string",
+        "endpoint": "string",
+        "remark": "string",
+        "status": "int",
+        "filter_polices": "[]SmnFilterPolicy",
+    },
+    "SmnFilterPolicy": {"name": "string", "string_equals": "[]string"},
     "Quotas": {"quotas": "QuotaResources"},
     "QuotaResources": {"resources": "[]Quota"},
     "Quota": {"type": "string", "min": "int", "max": "int", "quota": "int", "used": "int"},

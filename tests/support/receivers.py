@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from tests.support.listening import HttpListener
 
 Misdeed = Literal["hang", "drip", "vanish", "half"]
 
@@ -31,7 +33,7 @@ class Post:
     body: dict[str, str]
 
 
-class HttpReceiver:
+class HttpReceiver(HttpListener):
     """Answers what ``answers`` holds, first in first out, and 200 when nothing is left.
 
     An answer is a status, (status, Location) or a misdeed: never to answer, to answer a byte at a time for ever, or to
@@ -41,25 +43,7 @@ class HttpReceiver:
     def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.answers: deque[int | tuple[int, str] | Misdeed] = deque()
         self.posts: list[Post] = []
-        self.released = threading.Event()
-        self._server = ThreadingHTTPServer((host, 0), type("Handler", (_Handler,), {"receiver": self}))
-        self._server.daemon_threads = True
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.port = int(self._server.server_address[1])
-        self.authority = f"{host}:{self.port}"
-        self.url = f"{'https' if tls else 'http'}://{self.authority}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_Handler, {"receiver": self}, tls, host)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -98,9 +82,6 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
         except OSError:
             return
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
 
 
 class SmtpReceiver:

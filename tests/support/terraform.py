@@ -11,16 +11,33 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from tests.support.clients import GoClient, ProviderError
 from tests.support.server import wait_until
 
+RECORDED = Path(__file__).parents[1] / "api" / "terraform"
+"""``<name>.json``: every request of a flow with its body, what Go had signed, and the status of the answer."""
 
-def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
+
+def recorded(name: str, go: GoClient) -> None:
+    """Compares what a client has sent with what was recorded.
+
+    HEADRACE_WRITE_GOLDEN=1 records it; compare that with the provider's source before it is committed.
+    """
+    file = RECORDED / f"{name}.json"
+    if os.environ.get("HEADRACE_WRITE_GOLDEN"):
+        lines = ",\n".join(json.dumps(request, ensure_ascii=False) for request in go.sent)
+        file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    assert go.sent == json.loads(file.read_text(encoding="utf-8"))
+
+
+def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
     """``omitempty`` of values: "", 0, empty lists and nil pointers are left out."""
     return {name: value for name, value in fields.items() if value not in ("", 0, [], None) or value is False}
 
@@ -44,7 +61,7 @@ class FlinkJarJob:
         body = {
             "name": self._get("name", ""),
             **self._definition(),
-            **_filled({key: self._get(key, "") for key in ("obs_bucket", "smn_topic", "checkpoint_path")}),
+            **filled({key: self._get(key, "") for key in ("obs_bucket", "smn_topic", "checkpoint_path")}),
             "restart_when_exception": self._get("restart_when_exception", False),
             "resume_checkpoint": self._get("resume_checkpoint", False),
             "resume_max_num": self._get("resume_max_num", -1),
@@ -100,7 +117,7 @@ class FlinkJarJob:
 
     def _update_running(self, changed: set[str]) -> None:
         body = {
-            **_filled({"smn_topic": self._get("smn_topic", "")}),
+            **filled({"smn_topic": self._get("smn_topic", "")}),
             "restart_when_exception": self._get("restart_when_exception", False),
             "resume_checkpoint": self._get("resume_checkpoint", False),
             "resume_max_num": self._get("resume_max_num", -1),
@@ -108,7 +125,7 @@ class FlinkJarJob:
         if "obs_bucket" in changed:
             body["obs_bucket"] = self._get("obs_bucket", "")
         if not self._get("checkpoint_enabled", False) and self._get("resume_checkpoint", False):
-            body |= _filled({"checkpoint_path": self._get("checkpoint_path", "")})
+            body |= filled({"checkpoint_path": self._get("checkpoint_path", "")})
         self._put(body)
 
     def _update_stopped(self) -> None:
@@ -120,7 +137,7 @@ class FlinkJarJob:
         else:
             assert [element["is_success"] for element in elements] == [True]
             self._wait(STOPPING, ("job_init", "job_cancel_success"))
-        self._put({**_filled({"name": self._get("name", "")}), **self._definition()})
+        self._put({**filled({"name": self._get("name", "")}), **self._definition()})
         self._run(resume=self._get("resume_checkpoint", False))
 
     def _definition(self) -> dict[str, Any]:
@@ -132,11 +149,11 @@ class FlinkJarJob:
         numbers = ("manager_cu_number", "parallel_number", "tm_cus", "checkpoint_mode", "checkpoint_interval")
         runtime = [{"key": key, "value": value} for key, value in self._get("runtime", {}).items()]
         return {
-            **_filled({name: self._get(name, "") for name in texts}),
-            **_filled({name: self._get(name, 0) for name in numbers}),
-            **_filled({name: self._get(name, []) for name in ("dependency_jars", "dependency_files")}),
-            **_filled({"runtime_config": json.dumps(runtime, separators=(",", ":")) if runtime else ""}),
-            **_filled({"resource_config": self._get("resource_config", None)}),
+            **filled({name: self._get(name, "") for name in texts}),
+            **filled({name: self._get(name, 0) for name in numbers}),
+            **filled({name: self._get(name, []) for name in ("dependency_jars", "dependency_files")}),
+            **filled({"runtime_config": json.dumps(runtime, separators=(",", ":")) if runtime else ""}),
+            **filled({"resource_config": self._get("resource_config", None)}),
             "cu_number": self._get("cu_number", 2),
             "log_enabled": self._get("log_enabled", False),
             "tm_slot_num": self._get("tm_slot_num", 0),
@@ -297,7 +314,7 @@ class Package:
 
     def update(self, owner: str, tags: Mapping[str, str]) -> None:
         """apply of other tags: the owner is sent too, changed or not."""
-        body = _filled({"new_owner": owner, "group_name": self.group, "resource_name": self.state["resource_name"]})
+        body = filled({"new_owner": owner, "group_name": self.group, "resource_name": self.state["resource_name"]})
         assert self.go.call("PUT", "/v2.0/{p}/resources/owner", body, into="UpdateResp", headers={})["is_success"]
         for action, given in (("delete", self.state["tags"]), ("create", tags)):
             if given:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.notify.addresses import AddressGuard, Forbidden, parse_url, system_resolver
+from headrace.notify.addresses import AddressGuard, Forbidden, is_own, parse_url, system_resolver
 
 
 def nowhere(host: str, port: int, seconds: float) -> list[str]:
@@ -114,6 +114,22 @@ def test_the_operator_allows_networks() -> None:
     assert guard.addresses(parse_url("http://mixed.example/"), 1) == ["127.0.0.2", "fd00::1", "8.8.8.8"]
     assert guard.may_reach("::ffff:127.0.0.1")
     assert not guard.may_reach("169.254.169.254")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "::1"])
+def test_an_address_of_this_machine_is_known_as_such(address: str) -> None:
+    """127.0.0.2 is its interface's second: whoever connects to it comes from 127.0.0.1."""
+    assert is_own(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
+def test_a_public_address_of_this_machine_may_not_be_reached(address: str) -> None:
+    """The tests' machine may have none, so its own network counts as public."""
+    guard = AddressGuard(special=[])
+    with pytest.raises(Forbidden, match="not a public address of another machine"):
+        guard.addresses(parse_url(url_of(address)), 1)
+    assert AddressGuard([f"{address}/32"], special=[]).may_reach(address), "unless the operator allows it"
+    assert guard.may_reach("8.8.8.8")
 
 
 @given(st.ip_addresses(v=4))

@@ -8,7 +8,7 @@ from headrace.domain import notices
 from headrace.domain.errors import BadField
 from headrace.domain.job import Job, JobSpec, Phase, Record
 from headrace.domain.notices import GOES_ON, Event
-from headrace.domain.topics import MAX_SUBJECT_BYTES, Urn, parse_subscription, parse_topic
+from headrace.domain.topics import MAX_SUBJECT_BYTES, Pace, Urn, parse_subscription, parse_topic, wait_ms
 
 FIRST = Record(Phase.STARTING, 1, first_attempt=1)
 AGAIN = Record(Phase.STARTING, 2, first_attempt=1, failure="it was killed.")
@@ -68,3 +68,19 @@ def test_urns() -> None:
     for wrong in (topic, f"{topic}:short"):
         with pytest.raises(BadField):
             parse_subscription(wrong)
+
+
+@pytest.mark.parametrize(
+    ("asked", "now", "wait"),
+    [
+        ([], 100, 0),
+        ([100], 100, 0),
+        ([100, 95], 100, 5),
+        ([100, 90], 100, 0),
+        ([100, 60, 40, 20], 100, 20),  # the longer pace is kept by the fourth newest
+        ([104, 103, 20, 10], 104, 9),  # the short one is waited for longer
+        ([500, 400, 300, 200], 100, 100),  # asked when the clock was ahead: never longer than the pace itself
+    ],
+)
+def test_a_pace_is_kept(asked: list[int], now: int, wait: int) -> None:
+    assert wait_ms([Pace(2, 10), Pace(4, 100)], asked, now) == wait
