@@ -150,7 +150,7 @@ def test_a_message_by_protocol(sdk: Any, stand: Stand, receiver: HttpReceiver) -
     deliver_all(stand.courier)
     stand.client.get(receiver.posts[0].body["subscribe_url"])
     texts = '{"default": "for all", "http": "for machines"}'
-    body = model.PublishMessageRequestBody(message_structure=texts)
+    body = model.PublishMessageRequestBody(message="for nobody", message_structure=texts)
     sdk.publish_message(model.PublishMessageRequest(topic_urn=URN, body=body))
     deliver_all(stand.courier)
     assert receiver.posts[-1].body["message"] == "for machines"
@@ -195,9 +195,13 @@ def test_a_subscription_that_is_refused(sdk: Any, stand: Stand, fields: dict[str
     ("fields", "code"),
     [
         ({}, "SMN.0400"),
-        ({"message": "a", "message_structure": '{"default": "b"}'}, "SMN.0400"),
         ({"message_structure": "no JSON"}, "SMN.0021"),
-        ({"message_structure": '{"email": "b"}'}, "SMN.0021"),
+        ({"message": "a", "message_structure": '{"email": "b"}'}, "SMN.0021"),
+        ({"message_structure": '{"default": "\\ud800"}'}, "SMN.0021"),
+        ({"message_structure": '{"default": "a", "email": "\\u0000"}'}, "SMN.0021"),
+        ({"message_structure": '{"default": "a", "http": "\\u001b[31m"}'}, "SMN.0021"),
+        ({"message_structure": '{"default": "a", "\\udfff": "b"}'}, "SMN.0021"),
+        ({"message": "a", "time_to_live": "0"}, "SMN.0400"),
         ({"message_template_name": "t", "tags": {"a": "b"}}, "SMN.0400"),
         ({"message": "a", "time_to_live": "86401"}, "SMN.0400"),
         ({"message": "a", "subject": "x" * 513}, "SMN.0400"),
