@@ -93,6 +93,8 @@ _LISTED = (
 )
 _DELIVERED = _LISTED.add_columns(messages.c.message, messages.c.variants)
 OVER = "Its time to live is over."
+AT_ONCE = 100
+"""So many messages are forgotten in one transaction."""
 
 
 class NoticeStore:
@@ -176,8 +178,8 @@ class NoticeStore:
         return None if row is None else _notice(row)
 
     def _bury_expired(self, subscription_id: int, now_ms: int) -> None:
-        over = select(messages.c.message_id).where(messages.c.expires_ms <= now_ms)
-        mine = WAITING & (deliveries.c.subscription_id == subscription_id) & deliveries.c.message_id.in_(over)
+        expires = select(messages.c.expires_ms).where(messages.c.message_id == deliveries.c.message_id)
+        mine = WAITING & (deliveries.c.subscription_id == subscription_id) & (expires.scalar_subquery() <= now_ms)
         with self._db.write() as connection:
             connection.execute(update(deliveries).where(mine).values(dead_ms=now_ms, error=OVER))
 
@@ -244,12 +246,17 @@ class NoticeStore:
             looks = (select(messages.c.message_id).where(old), select(outbox.c.message_id).where(told))
             if all(connection.execute(look.limit(1)).first() is None for look in looks):
                 return 0
-        with self._db.write() as connection:
-            ids = select(messages.c.message_id).where(old)
-            connection.execute(delete(deliveries).where(deliveries.c.message_id.in_(ids)))
-            forgotten = connection.execute(delete(messages).where(old)).rowcount
-            connection.execute(delete(outbox).where(told))
-            return forgotten
+        forgotten = 0
+        while True:  # some at once, as nobody else writes meanwhile
+            with self._db.write() as connection:
+                some = select(messages.c.message_id).where(old).limit(AT_ONCE)
+                ids = list(connection.execute(some).scalars())
+                connection.execute(delete(deliveries).where(deliveries.c.message_id.in_(ids)))
+                connection.execute(delete(messages).where(messages.c.message_id.in_(ids)))
+                forgotten += len(ids)
+                if len(ids) < AT_ONCE:
+                    connection.execute(delete(outbox).where(told))
+                    return forgotten
 
 
 def new_message(

@@ -16,7 +16,7 @@ from headrace.domain.rights import Caller
 from headrace.domain.topics import ONE_RECEIVER
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
-from headrace.store.notices import Listed, NoticeStore, State, new_message
+from headrace.store.notices import AT_ONCE, Listed, NoticeStore, State, new_message
 from headrace.store.outgoing import Kind
 from headrace.store.topics import Status, Subscription, Topic, TopicStore, Wanted
 
@@ -214,6 +214,16 @@ def test_what_ended_is_kept_from_its_end(desk: Desk) -> None:
     assert began < desk.ms - DAY
     assert len(desk.listed()) == 2
     assert desk.notices.forget(desk.ms + 1) == 1
+    assert desk.listed() == []
+
+
+def test_what_is_forgotten_locks_the_database_for_some_at_once(desk: Desk) -> None:
+    topic = desk.topic()
+    for _ in range(2 * AT_ONCE):
+        desk.publish(topic)
+    with desk.statements() as found:
+        assert desk.notices.forget(desk.ms + 1) == 2 * AT_ONCE
+    assert [statement for statement, _ in found].count("BEGIN IMMEDIATE") == 3
     assert desk.listed() == []
 
 
