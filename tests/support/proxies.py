@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,11 +28,13 @@ class Passed:
         method: "CONNECT" of a tunnel, of whose content nothing is known.
         host: the name that the client wanted, without a port.
         path: with its query; "" of a tunnel.
+        part: what the header ``Range`` says, "" = all of it.
     """
 
     method: str
     host: str
     path: str = ""
+    part: str = ""
 
 
 @dataclass
@@ -42,11 +44,13 @@ class Proxy:
     Attributes:
         login: "user:password" that it wants, "" = none.
         passed: what was let through, oldest first.
+        hold: is called with a plain request that is about to go on; it goes on when that returns.
     """
 
     domains: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     login: str = ""
     passed: list[Passed] = field(default_factory=list)
+    hold: Callable[[Passed], None] = lambda _: None
 
     def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
@@ -107,9 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
         """One request for each connection behind: so its end is the answer's end, whatever the answer is."""
         url = urlsplit(self.path)
         path = self.path.partition("://")[2].partition("/")[2]
-        behind = self._reached(Passed(self.command, url.hostname or "", f"/{path}"), url.port or 80)
+        wanted = Passed(self.command, url.hostname or "", f"/{path}", self.headers.get("Range", ""))
+        behind = self._reached(wanted, url.port or 80)
         if behind is None:
             return
+        self.proxy.hold(wanted)
         kept = [f"{name}: {value}\r\n" for name, value in self.headers.items() if name.lower() not in BETWEEN_TWO]
         head = f"{self.command} /{path} HTTP/1.1\r\n{''.join(kept)}Connection: close\r\n\r\n"
         with behind:
@@ -127,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _reached(self, wanted: Passed, port: int) -> socket.socket | None:
         """A connection to what is wanted; None if the refusal was said."""
         if not self.proxy.lets_in(self.headers["Proxy-Authorization"]):
-            self._refuse(407, "Proxy-Authenticate", "Basic")
+            self._refuse(407, "Proxy-Authenticate", 'Basic realm="proxy"')
             return None
         address = self.proxy.address(wanted.host, port)
         try:
