@@ -56,7 +56,7 @@ class LogShipper:
         self._now_ms = now_ms
         self._period_s = period_s
         self._rolling = rolling
-        self._hindered: dict[str, str] = {}
+        self._hindered: dict[str, type[HeadraceError]] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
 
@@ -106,7 +106,7 @@ class LogShipper:
             self._take(one)
             self._hindered.pop(one.name, None)
         except HeadraceError as error:
-            self._tell(one, str(error))
+            self._tell(one, error)
             # At the end each of the others would wait as long for a silent storage: the next Headrace takes them.
             return not (isinstance(error, StoreSilent) and self._stopping.is_set())
         except Exception:
@@ -163,9 +163,10 @@ class LogShipper:
     def _store(self, one: Logged, key: str, content: bytes) -> None:
         self._put(one.bucket, f"{PLACE}/{job_of(one.name)}/{key}", content)
 
-    def _tell(self, one: Logged, hindrance: str) -> None:
-        if self._hindered.get(one.name) != hindrance:
-            self._hindered[one.name] = hindrance
+    def _tell(self, one: Logged, hindrance: HeadraceError) -> None:
+        # By its kind: the text names a segment, and there are ever more of them while the log outgrows its spool.
+        if self._hindered.get(one.name) is not type(hindrance):
+            self._hindered[one.name] = type(hindrance)
             log.warning("logs of %s: %s", one.name, hindrance)
             self._note(one, f"Logs are not written to {one.bucket} at the moment: {hindrance}")
 

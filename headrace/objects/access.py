@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from headrace.domain.errors import HomeUnusable
 from headrace.settings import Settings
@@ -47,6 +48,18 @@ class S3Access:
     def of(self, bucket: str) -> Keys:
         """The keys for a bucket."""
         return self.keys.get(bucket, self.default)
+
+    @property
+    def named(self) -> str:
+        """The endpoint as messages name it: with the proxy on the way to it, without the proxy's password."""
+        way = urlsplit(self.proxy).netloc.rpartition("@")[2]
+        return f"{self.endpoint} (by s3_proxy, {way})" if way else self.endpoint
+
+    @property
+    def proxy_login(self) -> str:
+        """``user:password`` for the proxy, "" = it wants none."""
+        parts = urlsplit(self.proxy)
+        return f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
 
 
 def of_settings(settings: Settings) -> S3Access:

@@ -193,7 +193,7 @@ class S3Objects:
                 yield bytes(piece)  # type: ignore[call-overload]
 
     def _told(self, bucket: str, key: str = "") -> AbstractContextManager[None]:
-        return told(self._access.endpoint, bucket, key)
+        return told(self._access.named, bucket, key)
 
     def _store(self, bucket: str) -> S3Store:
         """One client, with its connections, per bucket."""

@@ -6,6 +6,7 @@ A URL is signed for a minute and names the access key, not the secret one; it is
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Literal
@@ -81,11 +82,11 @@ class Buckets:
         try:
             tree = ElementTree.fromstring(text)  # noqa: S314 - expat of today bounds entities; the endpoint is the operator's
         except ElementTree.ParseError as error:
-            raise Unavailable(f"{self._access.endpoint} answers with what is no list of buckets: {error}.") from error
+            raise Unavailable(f"{self._access.named} answers with what is no list of buckets: {error}.") from error
         return [name.text or "" for name in tree.findall(".//{*}Bucket/{*}Name")]
 
     def _meaning(self, bucket: str, status: int, text: str) -> HeadraceError:
-        return meaning(self._access.endpoint, bucket, "", f"status code: {status} {text}")
+        return meaning(self._access.named, bucket, "", f"status code: {status} {text}")
 
     def _ask(self, method: Literal["GET", "HEAD", "PUT"], url: str, bucket: str, body: bytes = b"") -> tuple[int, str]:
         """(status, body); raises StoreSilent, StoreRefused."""
@@ -103,13 +104,15 @@ class Buckets:
         match error:
             case urllib3.exceptions.SSLError() if not isinstance(error.args[0], ssl.SSLEOFError):
                 told = "invalid certificate"
+            case urllib3.exceptions.ProxyError() if " 407 " in str(error.original_error):
+                told = "kind: Connect ProxyAuthRequired"
             case urllib3.exceptions.NameResolutionError():
                 told = "dns error"
             case urllib3.exceptions.TimeoutError() if not isinstance(error, urllib3.exceptions.NewConnectionError):
                 told = "kind: Timeout"
             case _:
                 told = "kind: Connect"
-        return meaning(self._access.endpoint, bucket, "", told)
+        return meaning(self._access.named, bucket, "", told)
 
 
 def _http(access: S3Access) -> urllib3.PoolManager:
@@ -118,5 +121,10 @@ def _http(access: S3Access) -> urllib3.PoolManager:
     if access.ca_file is not None:
         trusted.load_verify_locations(access.ca_file)
     if access.proxy:
-        return urllib3.ProxyManager(access.proxy, retries=False, timeout=timeout, ssl_context=trusted)
+        # urllib3 takes no login out of a proxy's URL.
+        login = access.proxy_login
+        headers = {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else None
+        return urllib3.ProxyManager(
+            access.proxy, proxy_headers=headers, retries=False, timeout=timeout, ssl_context=trusted
+        )
     return urllib3.PoolManager(retries=False, timeout=timeout, ssl_context=trusted)

@@ -86,6 +86,11 @@ def meaning(endpoint: str, bucket: str, key: str, text: str) -> HeadraceError:
             f"{where} does not take the keys for {named} ({code or number}). Correct s3_access_key and s3_secret_key, "
             "or the bucket's own in s3_bucket_keys_file, and s3_region; then start Headrace again."
         )
+    if number == 407 or "ProxyAuthRequired" in _told_of_connection(text):
+        return StoreRefused(
+            f"{where} cannot be reached for {named}: the proxy does not take its login. Correct user and password in "
+            "s3_proxy, http://user:password@host:port, percent-encoded; then start Headrace again."
+        )
     if code in _SKEWED:
         return StoreRefused(
             f"{where} finds our clock wrong ({code}). Set this machine's clock (NTP), or the storage's."
@@ -114,6 +119,11 @@ def meaning(endpoint: str, bucket: str, key: str, text: str) -> HeadraceError:
     return _unreachable(where, named, text)
 
 
+def _told_of_connection(text: str) -> str:
+    """What names the object is left out of what is searched: it may hold any word."""
+    return _URL.sub("", text.rpartition("inner: ")[2])
+
+
 def _busy(where: str, named: str, code: str, number: int, text: str) -> HeadraceError:
     lowered = _answer(text).lower()
     if "no space left" in lowered or "no free volumes" in lowered or "no writable volumes" in lowered:
@@ -126,8 +136,8 @@ def _busy(where: str, named: str, code: str, number: int, text: str) -> Headrace
 
 
 def _unreachable(where: str, named: str, text: str) -> HeadraceError:
-    """No answer at all. What names the object is left out of what is searched: it may hold any word."""
-    lowered = _URL.sub("", text.rpartition("inner: ")[2]).lower()
+    """No answer at all."""
+    lowered = _told_of_connection(text).lower()
     # A balancer with nothing behind it ends connections before the certificate: that passes.
     ended = "handshake eof" in lowered
     if not ended and any(word in lowered for word in ("certificate", "invaliddata", "tls", "invalidcontenttype")):

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
-from headrace.domain import notices
+from headrace.domain import notices, restart
 from headrace.domain.job import Job, Phase, Record
+from headrace.store import restarts
 from headrace.store.journal import restarts_in_a_row
 from headrace.store.schema import deliveries, messages, outbox
 
@@ -48,7 +49,12 @@ class Message:
 
 def owe_notice(connection: Connection, job: Job, record: Record, now_ms: int) -> None:
     """Notes what the job's topic is to be told of this move, if anything; its id stays whatever becomes of it."""
-    in_a_row = restarts_in_a_row(connection, job) if record.phase is Phase.RESTARTING else 0
+    if record.phase is Phase.RESTARTING:
+        in_a_row = restarts_in_a_row(connection, job)
+    elif notices.restarted_in_place(job.record, record):
+        in_a_row = restart.in_a_row(restarts.in_place(connection, job))
+    else:
+        in_a_row = 0
     happened = notices.event(job.record, record, in_a_row)
     if happened is not None:
         row = {

@@ -48,7 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
 
 @pytest.fixture(params=list(STORES))
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Objects]:
-    server = request.getfixturevalue("server") if request.param == "s3" else None
+    server = request.getfixturevalue("server") if request.param != "folder" else None
     with STORES[request.param](tmp_path, server) as store:
         yield store
 

@@ -28,6 +28,12 @@ class Authority:
 
     def context(self, *names: str) -> ssl.SSLContext:
         """Of a server with these names, IP addresses among them."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate(*names))
+        return context
+
+    def certificate(self, *names: str) -> Path:
+        """Key and certificate of a server with these names."""
         key = ec.generate_private_key(ec.SECP256R1())
         general = [x509.IPAddress(ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names]
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -37,10 +43,7 @@ class Authority:
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        file = self._write(f"{'-'.join(names)}.pem", private + self._issue(key.public_key(), subject, extensions))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return self._write(f"{'-'.join(names)}.pem", private + self._issue(key.public_key(), subject, extensions))
 
     def _issue(
         self, key: ec.EllipticCurvePublicKey, subject: x509.Name, extensions: list[tuple[x509.ExtensionType, bool]]

@@ -23,6 +23,7 @@ from tests.support.server import wait_until
 
 OWNER = Identity("owner", "AKOWNER0000000000000", "SKOWNER-it-must-not-be-seen-anywhere-0001")
 READER = Identity("reader", "AKREADER000000000000", "SKREADER-it-must-not-be-seen-anywhere-002", ("Read", "List"))
+DOMAIN = "s3.test"
 
 
 def only(bucket: str) -> Identity:
@@ -33,12 +34,19 @@ def only(bucket: str) -> Identity:
 
 @dataclass
 class Seaweed:
-    """One server; ``OWNER`` may do everything, ``READER`` only read, and ``others`` what they say."""
+    """One server; ``OWNER`` may do everything, ``READER`` only read, and ``others`` what they say.
+
+    Its buckets are also names below ``DOMAIN``, which no DNS knows.
+
+    Attributes:
+        tls: PEM file with key and certificate: then it speaks TLS too, at ``tls_address``.
+    """
 
     folder: Path
     others: tuple[Identity, ...] = ()
     volumes: int = 200
     volume_mb: int = 64
+    tls: Path | None = None
     program: Program = field(init=False)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -46,6 +54,16 @@ class Seaweed:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.program = Program(self.folder, free_ports(PORTS, ()), self.volumes, self.volume_mb)
         self.program.write_config((OWNER, READER, *self.others))
+        self._tls_port = free_ports(1, self.program.ports)[0]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.program.ports[0]
+
+    @property
+    def tls_address(self) -> tuple[str, int]:
+        assert self.tls is not None
+        return "127.0.0.1", self._tls_port
 
     @property
     def endpoint(self) -> str:
@@ -68,7 +86,7 @@ class Seaweed:
         """Starts it on its ports, and waits until it stores something."""
         with (self.folder / "weed.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self.program.command(),
+                [*self.program.command(), f"-s3.domainName={DOMAIN}", *self._tls_options()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -112,6 +130,11 @@ class Seaweed:
         grow = f"{self.program.master}/vol/grow?count=2&collection={bucket}"
         wait_until("a volume", lambda: _status(grow) == 200, 60)
 
+    def _tls_options(self) -> list[str]:
+        if self.tls is None:
+            return []
+        return [f"-s3.port.https={self._tls_port}", f"-s3.cert.file={self.tls}", f"-s3.key.file={self.tls}"]
+
     def _is_up(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "weed.log").read_text()[-2000:]
@@ -144,9 +167,9 @@ def bucket_at(access: S3Access, bucket: str, keys: Keys | None = None, *, create
 
 
 @contextmanager
-def seaweed(folder: Path, *others: Identity) -> Iterator[Seaweed]:
+def seaweed(folder: Path, *others: Identity, tls: Path | None = None) -> Iterator[Seaweed]:
     """A server that runs, and ends with the test."""
-    server = Seaweed(folder, others)
+    server = Seaweed(folder, others, tls=tls)
     try:
         server.start()
         yield server

@@ -10,7 +10,8 @@ from headrace.objects.access import Keys, S3Access
 from headrace.objects.base import Objects
 from headrace.objects.folder import FolderObjects
 from headrace.objects.s3 import S3Objects
-from tests.support.seaweed import Seaweed
+from tests.support.proxies import Proxy
+from tests.support.seaweed import DOMAIN, Seaweed
 
 
 def access_to(server: Seaweed, **more: object) -> S3Access:
@@ -37,4 +38,13 @@ def s3(_tmp_path: Path, server: Seaweed | None) -> Iterator[Objects]:
     yield S3Objects(access_to(server))
 
 
-STORES = {"folder": folder, "s3": s3}
+@contextmanager
+def virtual_hosts(_tmp_path: Path, server: Seaweed | None) -> Iterator[Objects]:
+    """Buckets are names below ``DOMAIN``, which only a proxy knows, and that wants a login."""
+    assert server is not None
+    with Proxy({DOMAIN: server.address}, "us er:p@ss:ü") as proxy:
+        yield S3Objects(access_to(server, endpoint=f"http://{DOMAIN}", path_style=False, proxy=proxy.url))
+        assert all(host == DOMAIN or host.endswith(f".{DOMAIN}") for host in proxy.hosts)
+
+
+STORES = {"folder": folder, "s3": s3, "s3-virtual-hosts": virtual_hosts}

@@ -133,8 +133,8 @@ def test_it_goes_on_until_all_has_ended_and_is_told(place: Place) -> None:
 def test_what_hinders_it_is_told_once_and_tried_again(place: Place) -> None:
     place.wanted()
     place.log("jobmanager.log", "one\n")
-    place.hindrance = "the bucket is full"
-    for _ in range(3):
+    for segment in ("", " for .1", " for .2"):
+        place.hindrance = f"the bucket is full{segment}"
         place.shipper.round()
     assert place.told() == ["Logs are not written to b at the moment: the bucket is full"]
     place.hindrance = ""
