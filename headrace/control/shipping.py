@@ -54,17 +54,20 @@ class Mark:
     begun_ms: int = 0
 
 
-def ship(file: LogFile, mark: Mark, now_ms: int, put: Callable[[Mark, bytes], None], rolling: Rolling) -> Mark:
+def ship(
+    file: LogFile, size: int, mark: Mark, now_ms: int, put: Callable[[Mark, bytes], None], rolling: Rolling
+) -> Mark:
     """Takes at most one segment; the mark as it is then. Nothing is left when it does not change.
 
     Args:
+        size: so much of the log is taken, though it may grow meanwhile; never less than in an earlier call.
         now_ms: the wall clock, epoch milliseconds.
         put: stores a segment; called at most once.
 
     Raises:
         Unavailable and what ``put`` raises: nothing has changed then.
     """
-    size, gone = file.size, file.gone
+    gone = file.gone
     if not mark.writing:
         return _opened(file, mark, now_ms, rolling) if size > mark.end else mark
     if gone > mark.begin:

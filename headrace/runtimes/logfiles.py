@@ -150,11 +150,13 @@ def of(layout: Layout) -> Logged:
     Raises:
         Unavailable: records of its processes cannot be read.
     """
-    roles = ["jobmanager", *sorted((one.name for one in layout.folder.glob("taskmanager-*")), key=_number)]
-    found = [file for role in roles for file in _of_role(layout, role)]
+    names = (one.name for one in layout.folder.glob("taskmanager-*"))
+    roles = ["jobmanager", *sorted((name for name in names if name.partition("-")[2].isdecimal()), key=_number)]
     lives = any(processes.look(layout.role(role)).life in (Life.RUNS, Life.ENDING) for role in roles)
     over = not lives and (layout.folder / GONE).exists()
-    return Logged(layout.folder.name, layout.folder, tuple(found), over)
+    return Logged(
+        layout.folder.name, layout.folder, tuple(file for role in roles for file in _of_role(layout, role)), over
+    )
 
 
 def _of_role(layout: Layout, role: str) -> list[LogFile]:

@@ -67,7 +67,7 @@ def bucket() -> Bucket:
 
 def ship_all(log: Log, mark: Mark, bucket: Bucket, now_ms: int = NOON, segment_bytes: int = 1 << 20) -> Mark:
     while True:
-        after = ship(log.file, mark, now_ms, bucket.put, Rolling(segment_bytes, HOUR))
+        after = ship(log.file, log.file.size, mark, now_ms, bucket.put, Rolling(segment_bytes, HOUR))
         if after == mark:
             return mark
         mark = after
@@ -155,9 +155,9 @@ def test_what_is_gone_but_was_taken_is_not_missed(log: Log, bucket: Bucket) -> N
 def test_nothing_is_noted_of_what_could_not_be_stored(log: Log, bucket: Bucket) -> None:
     log.write("one\n")
     bucket.broken = True
-    about_to = ship(log.file, Mark(), NOON, bucket.put, Rolling())
+    about_to = ship(log.file, log.file.size, Mark(), NOON, bucket.put, Rolling())
     with pytest.raises(Unavailable):
-        ship(log.file, about_to, NOON, bucket.put, Rolling())
+        ship(log.file, log.file.size, about_to, NOON, bucket.put, Rolling())
     bucket.broken = False
     ship_all(log, about_to, bucket)
     assert bucket.text == "one\n"
@@ -185,7 +185,7 @@ def test_there_is_neither_a_gap_nor_a_repeat(
             log.write("".join(f"line {number}\n" for number in range(lines, lines + value)))
             lines += value
             continue
-        after = ship(log.file, mark, value, bucket.put, Rolling(16, HOUR))
+        after = ship(log.file, log.file.size, mark, value, bucket.put, Rolling(16, HOUR))
         mark = mark if what == "crash" else after
     ship_all(log, mark, bucket, segment_bytes=16)
     assert bucket.text == "".join(f"line {number}\n" for number in range(lines))
