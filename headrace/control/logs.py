@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from headrace.control.shipping import Mark, Rolling, ship
-from headrace.domain.errors import HeadraceError, JobNotFound, StoreSilent
+from headrace.control.shipping import Mark, Rolling, Segments, ship
+from headrace.domain.errors import HeadraceError, JobNotFound, ObjectNotFound, StoreSilent
 from headrace.domain.job import AT_REST, attempt_of, deployment_name, job_of
+from headrace.objects.base import ObjectInfo
 from headrace.runtimes import files
 from headrace.runtimes.logfiles import DONE, SHIPPED, LogFile, Logged
 from headrace.store.jobs import JobStore
@@ -68,7 +69,7 @@ class _Round:
 class LogShipper:
     """Takes all logs, in rounds."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - put together in one place
         self,
         logged: Callable[[], Iterable[Logged]],
         put: Callable[[str, str, bytes], None],
@@ -76,15 +77,20 @@ class LogShipper:
         now_ms: Callable[[], int],
         period_s: float,
         rolling: Rolling = DEFAULTS,
+        *,
+        head: Callable[[str, str], ObjectInfo] | None = None,
     ) -> None:
         """Takes what it works with.
 
         Args:
             logged: the deployments whose logs are not all in their buckets yet.
             put: (bucket, key, content) stores an object; raises HeadraceError.
+            head: (bucket, key) what is known of an object; raises ObjectNotFound, HeadraceError. Without it a segment
+                whose answer was lost, and whose beginning has gone since, may be there twice in part.
         """
         self._logged = logged
         self._put = put
+        self._head = head
         self._jobs = jobs
         self._now_ms = now_ms
         self._period_s = period_s
@@ -181,22 +187,28 @@ class LogShipper:
         """One turn of a log; whether it has more that was there at its first."""
         one, name, size = owed.one, _name(file), owed.sizes[_name(file)]
         mark = Mark(**noted.get(name, {}))
-        attempt = attempt_of(one.name)
-
-        def put(at: Mark, content: bytes) -> None:
-            number = f".{at.number}" if at.number else ""
-            self._store(one, f"{at.day}/attempt-{attempt}-{file.role}/{file.name}{number}", content)
-            if at.lost and at.end == at.begin:
-                self._note(one, f"{at.lost} bytes of {name} were gone before they could be written to {one.bucket}.")
-
+        segments = self._segments(one, file)
         for _ in range(STEPS_AT_A_TURN):
-            after = mark if self._ends(now) else ship(file, size, mark, self._now_ms(), put, self._rolling)
+            after = mark if self._ends(now) else ship(file, size, mark, self._now_ms(), segments, self._rolling)
             if after == mark:
                 break
             mark = after
             noted[name] = asdict(mark)
             files.write(one.folder / SHIPPED, noted)
         return mark.writing or mark.end < size
+
+    def _segments(self, one: Logged, file: LogFile) -> Segments:
+        def key(at: Mark) -> str:
+            number = f".{at.number}" if at.number else ""
+            return f"{at.day}/attempt-{attempt_of(one.name)}-{file.role}/{file.name}{number}"
+
+        def put(at: Mark, content: bytes) -> None:
+            self._store(one, key(at), content)
+            if at.lost and at.end == at.begin:
+                lost = f"{at.lost} bytes of {_name(file)} were gone before they could be written to {one.bucket}."
+                self._note(one, lost)
+
+        return Segments(put, lambda at: self._size(one, key(at)))
 
     def _take_submission(self, one: Logged, noted: dict[str, dict[str, Any]]) -> None:
         job_id, attempt = job_of(one.name), attempt_of(one.name)
@@ -217,7 +229,13 @@ class LogShipper:
         return record.phase in AT_REST or deployment_name(job_of(one.name), record.attempt) != one.name
 
     def _store(self, one: Logged, key: str, content: bytes) -> None:
-        self._put(one.bucket, f"{PLACE}/{job_of(one.name)}/{key}", content)
+        self._put(one.bucket, _place(one, key), content)
+
+    def _size(self, one: Logged, key: str) -> int | None:
+        try:
+            return self._head(one.bucket, _place(one, key)).size if self._head else None
+        except ObjectNotFound:
+            return None
 
     def _tell(self, one: Logged, hindrance: str) -> None:
         if self._hindered.get(one.name) == hindrance:
@@ -232,6 +250,10 @@ class LogShipper:
 
     def _note(self, one: Logged, text: str) -> None:
         self._jobs.tell(job_of(one.name), text, Kind.LOGS, self._now_ms())
+
+
+def _place(one: Logged, key: str) -> str:
+    return f"{PLACE}/{job_of(one.name)}/{key}"
 
 
 def _name(file: LogFile) -> str:

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from headrace.control.logs import AT_ONCE, STEPS_AT_A_TURN, LogShipper
-from headrace.control.shipping import Rolling
-from headrace.domain.errors import StoreSilent, Unavailable
+from headrace.control.shipping import GONE, Rolling
+from headrace.domain.errors import ObjectNotFound, StoreSilent, Unavailable
 from headrace.domain.job import JobSpec, Phase, Record
 from headrace.domain.rights import Caller
 from headrace.flink.command import Layout
+from headrace.objects.base import ObjectInfo
 from headrace.runtimes import logfiles
 from headrace.runtimes.processes import boot_id
 from headrace.store import database as store
@@ -43,7 +44,7 @@ class Place:
         self.layout = Layout(self.deployments / f"job-{self.job_id}-1")
         self.layout.log.mkdir(parents=True)
         self.bucket: dict[str, bytes] = {}
-        self.hindrance = ""
+        self.hindrance = self.answer_lost = ""
         self.move(Phase.PREPARING, "Attempt 1 begins.")
         self.shipper = LogShipper(
             lambda: logfiles.all_owed(self.deployments), self.put, self.jobs, lambda: AT_MS, period_s=1
@@ -53,6 +54,14 @@ class Place:
         if self.hindrance:
             raise Unavailable(self.hindrance)
         self.bucket[f"{bucket}/{key}"] = content
+        if self.answer_lost:
+            raise Unavailable(self.answer_lost)
+
+    def head(self, bucket: str, key: str) -> ObjectInfo:
+        content = self.bucket.get(f"{bucket}/{key}")
+        if content is None:
+            raise ObjectNotFound(key)
+        return ObjectInfo(key, len(content), AT_MS)
 
     def move(self, phase: Phase, note: str = "") -> None:
         record = Record(phase, attempt=1, first_attempt=1, note=note)
@@ -381,3 +390,27 @@ def test_a_folder_that_is_no_processs_keeps_nobody_waiting(place: Place) -> None
     place.log("jobmanager.log", "one\n")
     place.shipper.round()
     assert b"one\n" in place.bucket.values()
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_whether_an_answer_was_lost_or_a_segment_is_asked_when_it_cannot_be_written_again(
+    place: Place, stored: bool
+) -> None:
+    place.wanted()
+    place.log("jobmanager.log", "one\ntwo\nthree\n")
+    place.hindrance, place.answer_lost = ("", "too late") if stored else ("the bucket is full", "")
+    shipper = shipper_of([place], place.put, head=place.head)
+    shipper.round()
+    place.hindrance = place.answer_lost = ""
+    log = place.layout.log / "jobmanager.log"
+    (place.layout.role("jobmanager")).mkdir()
+    (place.layout.role("jobmanager") / "spool.json").write_text(json.dumps({str(log): 6}))
+    place.log("jobmanager.log", "four\n")
+    shipper.round()
+    text = b"".join(place.bucket[key] for key in sorted(place.bucket) if "jobmanager.log" in key).decode()
+    if stored:
+        assert text == "one\ntwo\nthree\nfour\n"
+    else:
+        assert text == f"{GONE.format(lost=8)}three\nfour\n"
+    lost = [note for note in place.told() if "were gone before" in note]
+    assert len(lost) == (0 if stored else 1)
