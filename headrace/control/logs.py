@@ -13,17 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from headrace.control.shipping import Mark, Rolling, Segments, ship
+from headrace.control.submission import NOTHING, Part, extended
 from headrace.domain.errors import HeadraceError, JobNotFound, ObjectNotFound, StoreSilent
 from headrace.domain.job import AT_REST, attempt_of, deployment_name, job_of
 from headrace.objects.base import ObjectInfo
 from headrace.runtimes import files
 from headrace.runtimes.logfiles import DONE, SHIPPED, LogFile, Logged
 from headrace.store.jobs import JobStore
-from headrace.store.journal import HistoryEntry, Kind
+from headrace.store.journal import Kind
 
 log = logging.getLogger(__name__)
 
@@ -199,8 +199,8 @@ class LogShipper:
 
     def _segments(self, one: Logged, file: LogFile) -> Segments:
         def key(at: Mark) -> str:
-            number = f".{at.number}" if at.number else ""
-            return f"{at.day}/attempt-{attempt_of(one.name)}-{file.role}/{file.name}{number}"
+            folder = f"{at.day}/attempt-{attempt_of(one.name)}-{file.role}"
+            return f"{folder}/{file.name}{_behind_name(at.number)}"
 
         def put(at: Mark, content: bytes) -> None:
             self._store(one, key(at), content)
@@ -212,12 +212,13 @@ class LogShipper:
 
     def _take_submission(self, one: Logged, noted: dict[str, dict[str, Any]]) -> None:
         job_id, attempt = job_of(one.name), attempt_of(one.name)
-        last = {"event": self._jobs.last_event(job_id)}
-        if noted.get(SUBMISSION) == last:
+        part = Part(**noted[SUBMISSION]) if SUBMISSION in noted else NOTHING
+        if self._jobs.last_event(job_id) == part.event:
             return
-        lines = [_line(entry) for entry in self._jobs.history(job_id) if entry.attempt == attempt]
-        self._store(one, f"submit-client/attempt-{attempt}.log", "".join(lines).encode())
-        noted[SUBMISSION] = last
+        part, text = extended(part, self._jobs.history(job_id), attempt)
+        if text:
+            self._store(one, f"submit-client/attempt-{attempt}.log{_behind_name(part.number)}", text.encode())
+        noted[SUBMISSION] = asdict(part)
         files.write(one.folder / SHIPPED, noted)
 
     def _is_settled(self, one: Logged) -> bool:
@@ -260,6 +261,6 @@ def _name(file: LogFile) -> str:
     return f"{file.role}/{file.name}"
 
 
-def _line(entry: HistoryEntry) -> str:
-    at = datetime.fromtimestamp(entry.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S,%f")[:-3]
-    return f"{at} {entry.phase} {entry.note}".rstrip() + "\n"
+def _behind_name(number: int) -> str:
+    """Of an object's name: the first one has none."""
+    return f".{number}" if number else ""

@@ -23,6 +23,7 @@ from headrace.objects.base import ObjectInfo
 from headrace.runtimes import logfiles
 from headrace.runtimes.processes import boot_id
 from headrace.store import database as store
+from headrace.store import journal
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
 from headrace.store.journal import Kind
@@ -87,6 +88,16 @@ class Place:
 
     def told(self) -> list[str]:
         return [entry.note for entry in self.jobs.history(self.job_id) if entry.kind is Kind.LOGS]
+
+    def submission(self) -> str:
+        """All of the submission log that is in the bucket."""
+        name = f"b/jobs/logs/{self.job_id}/submit-client/attempt-1.log"
+        parts = [name, *(f"{name}.{number}" for number in range(1, 100))]
+        return b"".join(self.bucket.get(part, b"") for part in parts).decode()
+
+    def say(self, *numbers: int) -> None:
+        for number in numbers:
+            self.jobs.tell(self.job_id, f"line {number}", Kind.NOTICE, AT_MS)
 
     def owed(self) -> list[str]:
         return [one.name for one in logfiles.all_owed(self.deployments)]
@@ -414,3 +425,48 @@ def test_whether_an_answer_was_lost_or_a_segment_is_asked_when_it_cannot_be_writ
         assert text == f"{GONE.format(lost=8)}three\nfour\n"
     lost = [note for note in place.told() if "were gone before" in note]
     assert len(lost) == (0 if stored else 1)
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3, 7])
+def test_the_submission_log_keeps_what_the_journal_forgets(
+    place: Place, monkeypatch: pytest.MonkeyPatch, at_a_time: int
+) -> None:
+    monkeypatch.setattr(journal, "JOURNAL_LINES", 10)
+    place.wanted()
+    numbers = range(63)
+    for begin in numbers[::at_a_time]:
+        place.say(*numbers[begin : begin + at_a_time])
+        place.shipper.round()
+        shipper = LogShipper(
+            lambda: logfiles.all_owed(place.deployments), place.put, place.jobs, lambda: AT_MS, period_s=1
+        )
+        shipper.round()
+    assert len(place.jobs.history(place.job_id)) == 10
+    told = place.submission().splitlines()
+    assert "Attempt 1 begins." in told[0]
+    assert [line.rpartition(" ")[2] for line in told[1:]] == [str(number) for number in numbers]
+
+
+def test_what_the_journal_forgot_before_it_was_taken_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "JOURNAL_LINES", 10)
+    place.wanted()
+    place.shipper.round()
+    for begin in (0, 20, 22):
+        place.say(*range(begin, {0: 20, 20: 22, 22: 23}[begin]))
+        place.shipper.round()
+    told = place.submission().splitlines()
+    assert "Attempt 1 begins." in told[0]
+    assert told[1] == "[Headrace: lines may be missing here: the journal of a job keeps its newest 10]"
+    assert [line.rpartition(" ")[2] for line in told[2:]] == [str(number) for number in range(10, 23)]
+
+
+def test_an_older_headraces_submission_log_stays(place: Place) -> None:
+    place.wanted()
+    place.shipper.round()
+    shipped = place.layout.folder / logfiles.SHIPPED
+    last = place.jobs.last_event(place.job_id)
+    shipped.write_text(json.dumps({"submission.log": {"event": last}}))
+    place.say(1)
+    place.shipper.round()
+    assert place.submission().count("\n") == 2
+    assert place.submission().endswith("line 1\n")
