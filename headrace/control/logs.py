@@ -27,7 +27,8 @@ from headrace.store.journal import Kind
 
 log = logging.getLogger(__name__)
 
-SUBMISSION = "submission.log"
+SUBMISSION, GONE = "submission.log", "gone"
+"""Names in ``shipped.json`` besides those of logs."""
 PLACE = "jobs/logs"
 DEFAULTS = Rolling()
 AT_ONCE = 4
@@ -83,7 +84,7 @@ class LogShipper:
         """Takes what it works with.
 
         Args:
-            logged: the deployments whose logs are not all in their buckets yet.
+            logged: the deployments whose logs are not all in their buckets yet, or have none and lost bytes.
             put: (bucket, key, content) stores an object; raises HeadraceError.
             head: (bucket, key) what is known of an object; raises ObjectNotFound, HeadraceError. Without it a segment
                 whose answer was lost, and whose beginning has gone since, may be there twice in part.
@@ -175,6 +176,11 @@ class LogShipper:
         path = one.folder / SHIPPED
         noted = files.read(path) if path.exists() else {}
         over = one.over and self._is_settled(one)  # as it was before we looked: what came until then is all there is
+        if not one.bucket:
+            self._tell_gone(one, noted)
+            if over:
+                files.write(one.folder / DONE, {})
+            return False
         for file in one.files:
             owed.sizes.setdefault(_name(file), file.size)
         left = [file for file in one.files if self._take_file(owed, file, noted, now)]
@@ -221,6 +227,15 @@ class LogShipper:
         noted[SUBMISSION] = asdict(part)
         files.write(one.folder / SHIPPED, noted)
 
+    def _tell_gone(self, one: Logged, noted: dict[str, dict[str, Any]]) -> None:
+        """Tells once of each log that its beginning went, where no bucket has it."""
+        told = noted.setdefault(GONE, {})
+        for file in one.files:
+            if _name(file) not in told and (gone := file.gone):
+                self._note(one, _shortened(file, gone))
+                told[_name(file)] = gone
+                files.write(one.folder / SHIPPED, noted)
+
     def _is_settled(self, one: Logged) -> bool:
         """Whether the attempt's story is told to its end."""
         try:
@@ -243,7 +258,8 @@ class LogShipper:
             return
         log.warning("logs of %s: %s", one.name, hindrance)
         try:
-            self._note(one, f"Logs are not written to {one.bucket} at the moment: {hindrance}")
+            if one.bucket:
+                self._note(one, f"Logs are not written to {one.bucket} at the moment: {hindrance}")
         except HeadraceError as error:  # the journal takes nothing now: the next round tells it
             log.warning("logs of %s: that cannot be told in its journal: %s", one.name, error)
         else:
@@ -255,6 +271,13 @@ class LogShipper:
 
 def _place(one: Logged, key: str) -> str:
     return f"{PLACE}/{job_of(one.name)}/{key}"
+
+
+def _shortened(file: LogFile, gone: int) -> str:
+    return (
+        f"The first {gone} bytes of {_name(file)} are gone, and more will go: no more than log_spool_mb of each log "
+        "stays on the machine. With log_enabled all of it is kept in the job's bucket."
+    )
 
 
 def _name(file: LogFile) -> str:

@@ -4,7 +4,7 @@ A log is one file that only grows; offsets into it never change. Its oldest byte
 Files of the deployment's folder::
 
     logs.json      {bucket}   its logs are to be kept there
-    shipped.json   how far they are (``control/shipping``)
+    shipped.json   how far they are (``control/shipping``); of which it is told that bytes are gone
     logs.done      nothing is left to be done
 """
 
@@ -96,11 +96,11 @@ def want(layout: Layout, bucket: str) -> None:
 
 
 def all_owed(deployments: Path) -> Iterator[Logged]:
-    """The logs of which something may still have to be taken to a bucket; of a deployment whose records cannot be read
-    now, the next time.
+    """The logs of which something may still have to be taken to a bucket, or told: that bytes of them are gone, where
+    no bucket has them; of a deployment whose records cannot be read now, the next time.
     """
     for folder in sorted(deployments.iterdir()):
-        if _owed(folder):
+        if _owed(folder) or _shortened(folder):
             try:
                 found = of(Layout(folder))
             except Unavailable as error:
@@ -142,6 +142,11 @@ def awaited(layout: Layout, wait_s: float) -> bool:
 
 def _owed(folder: Path) -> bool:
     return (folder / WANTED).exists() and not (folder / DONE).exists()
+
+
+def _shortened(folder: Path) -> bool:
+    kept_elsewhere = (folder / WANTED).exists() or (folder / DONE).exists()
+    return not kept_elsewhere and any(folder.glob("*/spool.json"))
 
 
 def of(layout: Layout) -> Logged:

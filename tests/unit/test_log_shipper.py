@@ -470,3 +470,22 @@ def test_an_older_headraces_submission_log_stays(place: Place) -> None:
     place.shipper.round()
     assert place.submission().count("\n") == 2
     assert place.submission().endswith("line 1\n")
+
+
+def test_without_a_bucket_what_goes_is_told_once(place: Place) -> None:
+    place.process("jobmanager", ended=True)
+    for name in ("jobmanager.log", "jobmanager.out"):
+        place.log(name, "one\n")
+    for gone in (1, 3):
+        record = {str(place.layout.log / "jobmanager.out"): gone}
+        (place.layout.role("jobmanager") / "spool.json").write_text(json.dumps(record))
+        place.shipper.round()
+    (told,) = place.told()
+    assert told.startswith("The first 1 bytes of jobmanager/jobmanager.out are gone, and more will go")
+    assert place.bucket == {}
+    assert place.owed(), "another log may follow"
+    place.gone()
+    place.move(Phase.FAILED, "It was killed.")
+    place.shipper.round()
+    assert place.owed() == []
+    assert place.told() == [told]
