@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_a_failure_is_told_once_though_headrace_is_killed(
 def test_a_recovery_and_what_goes_on_are_told(server: ServerUnderTest, http: HttpReceiver, smtp: SmtpReceiver) -> None:
     jobs = server.jobs()
     alarms, loops = (subscribe(jobs.client, topic, http, smtp) for topic in ("alarms", "loops"))
-    going_on = {"restart_when_exception": True, "resume_checkpoint": True}
+    going_on: dict[str, Any] = {"restart_when_exception": True, "resume_checkpoint": True}
     looping = jobs.create(
         "looping", "failOnDemand.jar", "--when record --after 20 --rate 50", smn_topic="loops", **going_on
     )
