@@ -53,7 +53,7 @@ class NoticeSettings(BaseModel):
     smn_auto_confirm: Annotated[
         bool,
         Field(
-            description="Subscriptions need no confirmation by their receivers: for where nobody subscribes others "
+            description="New subscriptions need no confirmation by their receivers: for where nobody subscribes others "
             "against their will."
         ),
     ] = False
