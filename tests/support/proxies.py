@@ -45,12 +45,14 @@ class Proxy:
         login: "user:password" that it wants, "" = none.
         passed: what was let through, oldest first.
         hold: is called with a plain request that is about to go on; it goes on when that returns.
+        sent: is called with the size of each piece of a plain request's body; the next one is taken when that returns.
     """
 
     domains: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     login: str = ""
     passed: list[Passed] = field(default_factory=list)
     hold: Callable[[Passed], None] = lambda _: None
+    sent: Callable[[int], None] = lambda _: None
 
     def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
@@ -125,6 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
                 while left > 0 and (piece := self.rfile.read(min(PIECE, left))):
                     behind.sendall(piece)
                     left -= len(piece)
+                    self.proxy.sent(len(piece))
             _pump(behind, self.connection)
         self.close_connection = True
 
