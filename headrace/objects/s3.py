@@ -7,7 +7,7 @@ twice here: whoever calls tries again, and tells why it waits.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from headrace.objects.folder import Counted
 from headrace.objects.paths import ObjectRef, check_bucket, check_key
 from headrace.objects.s3_buckets import Buckets
 from headrace.objects.s3_client import SLOWEST, bucket_client, client_options, sending_limit_s, sending_options, step_of
-from headrace.objects.s3_errors import told
+from headrace.objects.s3_errors import has_answered, meaning, told
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
@@ -90,8 +90,11 @@ class S3Objects:
     def head(self, bucket: str, key: str) -> ObjectInfo:
         """What is known of the object; raises BucketNotFound, ObjectNotFound."""
         store = self._store(bucket)
-        with suppress(BaseError, FileNotFoundError):
+        try:
             return _info(store.head(check_key(key)))
+        except (BaseError, FileNotFoundError) as error:
+            if not has_answered(str(error)):
+                raise meaning(self._access.named, bucket, key, str(error)) from error
         # What refuses a HEAD has no body, and so no reason. A GET tells it; what it would bring is not read.
         with self._told(bucket, key):
             return _info(store.get(key).meta)

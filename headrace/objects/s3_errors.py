@@ -74,6 +74,11 @@ def _answer(text: str) -> str:
     return text.partition("status code: ")[2] or text
 
 
+def has_answered(text: str) -> bool:
+    """Whether the endpoint said anything at all."""
+    return _STATUS.search(text) is not None
+
+
 def meaning(endpoint: str, bucket: str, key: str, text: str, slow: str = "") -> HeadraceError:
     """Our error for the endpoint's answer, or for what the client says of the connection. ``slow``: what it means that
     a request took too long, with "{}" for what it was about; "" = the endpoint was silent.

@@ -97,3 +97,20 @@ def test_a_connection_that_ends_before_the_certificate_is_an_outage() -> None:
             ended.set()
             socket.create_connection(listener.getsockname()).close()
             thread.join()
+
+
+def test_who_says_nothing_is_not_asked_again() -> None:
+    """Only a refused HEAD has a reason that a GET tells."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        store = S3Objects(S3Access(url, "r", path_style=True, default=Keys("AK", "SK"), timeout_s=0.5))
+        with pytest.raises(StoreSilent, match="s3_timeout_seconds"):
+            store.head("bucket", "k")
+        listener.setblocking(False)
+        met = []
+        with suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    met.append(connection.recv(4))
+    assert met == [b"HEAD"]
