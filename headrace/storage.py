@@ -16,7 +16,7 @@ from headrace.objects import access
 from headrace.objects.access import Keys
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.base import Objects
-from headrace.objects.cache import StageCache, Staged
+from headrace.objects.cache import StageCache, Staged, Told
 from headrace.objects.folder import FolderObjects
 from headrace.objects.s3 import S3Objects
 from headrace.objects.turns import OF_API, OF_DRIVER, Turns
@@ -74,8 +74,8 @@ def open_storage(
 def fetcher(artifacts: ArtifactResolver, cache: StageCache) -> Fetch:
     """Puts what a job names where it is wanted, through the cache."""
 
-    def fetch(project_id: str, reference: str, target: Path) -> Staged:
-        return cache.put(artifacts.locate(project_id, reference), target)
+    def fetch(project_id: str, reference: str, target: Path, told: Told) -> Staged:
+        return cache.put(artifacts.locate(project_id, reference), target, told)
 
     return fetch
 
