@@ -19,11 +19,13 @@ from headrace.domain.observation import Preparation, PreparationState
 from headrace.domain.sizing import size
 from headrace.flink.command import Layout
 from headrace.flink.engines import Engine, EngineStore
+from headrace.flink.s3 import S3Plugins
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.cache import AT_ONCE, StageCache, Staged, Told
 from headrace.objects.packages import PackageFiles
 from headrace.objects.s3 import S3Objects
-from headrace.runtimes.staging import Staging
+from headrace.runtimes.s3 import S3Store
+from headrace.runtimes.staging import Fetch, Staging
 from tests.api.conftest import MAIN, write_jar
 from tests.support.seaweed import Seaweed, seaweed
 from tests.support.server import wait_until
@@ -72,6 +74,7 @@ class Site:
 
     folder: Path
     objects: Counting
+    fetch: Fetch
     staging: Staging
 
     def layout(self, plan: DeploymentPlan) -> Layout:
@@ -131,7 +134,7 @@ def site(tmp_path: Path, weed: Seaweed) -> Site:
     def fetch(project_id: str, reference: str, target: Path, told: Told) -> Staged:
         return cache.put(resolver.locate(project_id, reference), target, told)
 
-    return Site(tmp_path, objects, Staging(cast("EngineStore", Engines(tmp_path / "engine")), fetch))
+    return Site(tmp_path, objects, fetch, Staging(cast("EngineStore", Engines(tmp_path / "engine")), fetch))
 
 
 @pytest.mark.parametrize("upload", [by_boto3, by_obs_sdk])
@@ -219,6 +222,27 @@ def test_the_storage_is_killed_in_the_midst_and_staging_goes_on(site: Site, weed
     begins = [begin for key, begin in site.objects.fetched if key == "killed/big.jar"]
     assert begins[0] == 0
     assert begins[-1] >= 8 << 20
+
+
+def test_without_flinks_s3_plugin_a_first_run_fails_and_says_how_to_get_it(
+    site: Site, weed: Seaweed, tmp_path: Path
+) -> None:
+    """As without an engine: it does not pass by itself; it heals, so that a restart is tried again."""
+    by_boto3(weed, BUCKET, write_jar(tmp_path / "app.jar", MAIN), "plugin/app.jar")
+    (tmp_path / "engines").mkdir()
+    plugins = S3Plugins(tmp_path / "engines", tmp_path / "given", {})
+    store = S3Store(access_to(weed), site.objects, plugins, lambda *_: True)
+    site.staging = Staging(cast("EngineStore", Engines(tmp_path / "other")), site.fetch, store)
+    plan = site.plan(f"obs://{BUCKET}/plugin/app.jar")
+    for _ in range(2):
+        site.begin(plan)
+        found = site.settled(plan)
+        assert (found.state, found.heals, found.passes) == (PreparationState.FAILED, True, False)
+        with pytest.raises(Unavailable, match="is not in s3_plugin_folder.*put .*flink-s3-fs-hadoop-1.20.1.jar there"):
+            site.begin(plan)
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "flink-s3-fs-hadoop-1.20.1.jar").write_bytes(b"the plugin")
+    site.prepared(plan)
 
 
 @dataclass
