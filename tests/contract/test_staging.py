@@ -238,7 +238,7 @@ def test_without_flinks_s3_plugin_a_first_run_fails_and_says_how_to_get_it(
         site.begin(plan)
         found = site.settled(plan)
         assert (found.state, found.heals, found.passes) == (PreparationState.FAILED, True, False)
-        with pytest.raises(Unavailable, match="is not in s3_plugin_folder.*put .*flink-s3-fs-hadoop-1.20.1.jar there"):
+        with pytest.raises(Unavailable, match=r"is not in s3_plugin_folder.*put .*flink-s3-fs-hadoop-1.20.1.jar there"):
             site.begin(plan)
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "flink-s3-fs-hadoop-1.20.1.jar").write_bytes(b"the plugin")
