@@ -106,6 +106,11 @@ def meaning(endpoint: str, bucket: str, key: str, text: str, slow: str = "") -> 
         return StoreFull(f"{where} has no room for {named} ({code or number}). Delete objects, or raise its quota.")
     if code in _NO_BUCKET:
         return BucketNotFound.of(bucket)
+    if (code == "AccessDenied" or number == 403) and not bucket:
+        return BucketForbidden(
+            f"{where} does not allow Headrace's keys to list its buckets ({code or number}). Keys for single buckets "
+            "need not: name the buckets where they are wanted."
+        )
     if code == "AccessDenied" or number == 403:
         return BucketForbidden(
             f"{where} does not allow Headrace's keys to use {named} ({code or number}). Give them read, write and list "
