@@ -191,6 +191,7 @@ def build(
             seams.now_ms,
             settings.log_period_seconds,
             Rolling(settings.log_segment_mb << 20, settings.log_roll_minutes * 60_000),
+            head=storage.objects.head,
         )
         topics, notices = TopicStore(database), NoticeStore(database)
         post = open_post(settings, home, notices, topics, Clerk(identity.vault.open, seams.now_ms, seams.step))

@@ -337,7 +337,9 @@ class LogAnswer(Answer):
     """A part of one log."""
 
     job_id: Id
-    offset: Annotated[int, Field(ge=0, description="Of the first byte of the text")]
+    offset: Annotated[
+        int, Field(ge=0, description="Of the text's first byte; beyond the one asked for if bytes are gone")
+    ]
     next_offset: Annotated[int, Field(ge=0, description="Where it goes on")]
     text: Annotated[str, Field(description="UTF-8; what is none of that is replaced")]
     over: Annotated[bool, Field(description="Nothing follows any more")]

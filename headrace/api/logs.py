@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -71,13 +72,23 @@ def _entry(logged: Logged, file: LogFile) -> dict[str, Any]:
 
 
 def _part(logged: Logged, file: LogFile, query: LogQuery) -> dict[str, Any]:
-    over, size = logged.over, file.size
+    over, size = logged.over, file.size  # in this order: nothing comes after it is over
     offset = max(file.gone, size - query.limit if query.offset is None else query.offset)
     data = file.read(offset, offset + query.limit) if size > offset else b""
-    whole = data if len(data) < query.limit else data[: data.rfind(b"\n") + 1] or data
+    if len(data) >= query.limit:
+        data = data[: data.rfind(b"\n") + 1] or _characters(data) or data
+    elif not over:
+        data = _characters(data)
     return {
         "offset": offset,
-        "next_offset": offset + len(whole),
-        "text": whole.decode("utf-8", "replace"),
-        "over": over and offset + len(whole) >= size,
+        "next_offset": offset + len(data),
+        "text": data.decode("utf-8", "replace"),
+        "over": over and offset + len(data) >= size,
     }
+
+
+def _characters(data: bytes) -> bytes:
+    """Without a character at its end of which the rest is yet to come: text is told when it is whole."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(data)
+    return data[: len(data) - len(decoder.getstate()[0])]

@@ -12,7 +12,7 @@ from headrace.api.answers import Answer, answers
 from headrace.api.fields import MAX_ID
 from headrace.api.services import Parts
 from headrace.domain.rights import Standing
-from headrace.store.notices import Notice, State
+from headrace.store.notices import Listed, State
 
 router = APIRouter()
 
@@ -79,7 +79,7 @@ def retry(notice_id: int, access: Annotated[Access, needs(Standing.ADMIN, trace=
     return {"state": State.WAITING}
 
 
-def _shown(notice: Notice) -> dict[str, Any]:
+def _shown(notice: Listed) -> dict[str, Any]:
     waits = notice.state is State.WAITING
     same = ("id", "message_id", "kind", "topic", "job_id", "subject", "protocol", "endpoint", "attempts", "error")
     return {

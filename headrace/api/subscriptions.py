@@ -104,7 +104,7 @@ def subscribe(
         uid=uid,
         protocol=body.protocol,
         endpoint=body.endpoint,
-        remark=body.remark or "",
+        remark=body.remark,
         owner=access.caller.user_name,
         token=token,
         sealed=parts.vault.seal(token, token_context(uid)),

@@ -9,6 +9,7 @@ from headrace.cli.client import ApiClient
 
 LOGS = "/headrace/v1/{p}/jobs/{job_id}/logs"
 PAGE_BYTES = 256 << 10
+GONE = "[Headrace: {lost} bytes of the log are missing here: they were gone before they could be shown]\n"
 
 
 def listed(client: ApiClient, job_id: int) -> list[dict[str, Any]]:
@@ -30,15 +31,20 @@ def short(log: dict[str, Any]) -> str:
 
 def text(client: ApiClient, job_id: int, log: dict[str, Any], tail_bytes: int) -> Iterator[tuple[str, bool]]:
     """(text, whether nothing follows any more) of the log from its last ``tail_bytes`` on; then, as often as it is
-    asked, what has come since; raises ApiError.
+    asked, what has come since. What was gone before it could be asked for is told by a line with its number; raises
+    ApiError.
     """
     path = f"{LOGS.replace('{job_id}', str(job_id))}/content"
     offset = max(log["gone"], log["size"] - tail_bytes)
+    begun = False  # a line that is not at its end yet
     while True:
         query = {key: log[key] for key in ("attempt", "role", "name")}
         part = client.call("GET", path, query={**query, "offset": offset, "limit": PAGE_BYTES})
-        offset = part["next_offset"]
-        yield part["text"], bool(part["over"])
+        lost = part["offset"] - offset
+        told = ("\n" if begun else "") + GONE.format(lost=lost) if lost > 0 else ""
+        text = told + part["text"]
+        offset, begun = part["next_offset"], not text.endswith("\n") if text else begun
+        yield text, bool(part["over"])
 
 
 def shown(parts: Iterator[tuple[str, bool]], *, follow: bool, wait: Callable[[], None]) -> Iterator[str]:

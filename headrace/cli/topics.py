@@ -139,7 +139,7 @@ def list_notices(
         ),
     )
     if answer["count"] > len(answer["notices"]):
-        typer.echo(f"{answer['count'] - len(answer['notices'])} older ones; see --limit")
+        typer.echo(f"{answer['count'] - len(answer['notices'])} older ones: headrace notices list --limit")
 
 
 @notices.command("retry")

@@ -63,7 +63,7 @@ def open_post(settings: Settings, home: Home, notices: NoticeStore, topics: Topi
             kept_ms=int(settings.notice_kept_days * 86_400_000),
         ),
         region=settings.region,
-        base_url=(settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/"),
+        base_url=settings.public_url or f"http://{settings.host}:{settings.port}",
         elsewhere=external,
         elsewhere_url=settings.smn_endpoint or "",
         step=clerk.step,

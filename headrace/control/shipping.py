@@ -2,8 +2,9 @@
 written anew with each addition until it is full, old enough, or of yesterday.
 
 That a segment is about to be written is noted before, and how far it is after that. So after a crash it is written
-once more, with the same bytes or more of them: there is neither a gap nor a repeat. Bytes that were gone before they
-could be taken are told in the segment that follows, by a line with their number.
+once more, with the same bytes or more of them: there is neither a gap nor a repeat. If its beginning is gone by then,
+its size tells how far it came. Bytes that were gone before they could be taken are told in the segment that follows, by
+a line with their number.
 """
 
 from __future__ import annotations
@@ -54,27 +55,41 @@ class Mark:
     begun_ms: int = 0
 
 
-def ship(file: LogFile, mark: Mark, now_ms: int, put: Callable[[Mark, bytes], None], rolling: Rolling) -> Mark:
+@dataclass(frozen=True)
+class Segments:
+    """The segments of one log in its bucket.
+
+    Attributes:
+        put: stores one, in place of what it was; raises HeadraceError.
+        size: its bytes as it is there, None = it is not there; raises HeadraceError.
+    """
+
+    put: Callable[[Mark, bytes], None]
+    size: Callable[[Mark], int | None]
+
+
+def ship(file: LogFile, size: int, mark: Mark, now_ms: int, segments: Segments, rolling: Rolling) -> Mark:
     """Takes at most one segment; the mark as it is then. Nothing is left when it does not change.
 
     Args:
+        size: so much of the log is taken, though it may grow meanwhile; never less than in an earlier call.
         now_ms: the wall clock, epoch milliseconds.
-        put: stores a segment; called at most once.
+        segments: at most one is stored.
 
     Raises:
-        Unavailable and what ``put`` raises: nothing has changed then.
+        Unavailable and what ``segments`` raise: nothing has changed then.
     """
-    size, gone = file.size, file.gone
+    gone = file.gone
     if not mark.writing:
         return _opened(file, mark, now_ms, rolling) if size > mark.end else mark
     if gone > mark.begin:
-        return _behind(file, mark, gone)
+        return _behind(file, _as_stored(mark, size, segments), gone)
     content = file.read(mark.begin, min(size, mark.begin + rolling.segment_bytes))
     if file.gone > mark.begin:
-        return _behind(file, mark, file.gone)  # they went while we read
+        return _behind(file, _as_stored(mark, size, segments), file.gone)  # they went while we read
     full = len(content) == rolling.segment_bytes
     content = content[: content.rfind(b"\n") + 1] or content if full else content
-    put(mark, (GONE.format(lost=mark.lost).encode() if mark.lost else b"") + content)
+    segments.put(mark, _head(mark) + content)
     end = mark.begin + len(content)
     return Mark(mark.day, mark.number + 1, end, end) if full else replace(mark, end=end, writing=False)
 
@@ -93,10 +108,24 @@ def _opened(file: LogFile, mark: Mark, now_ms: int, rolling: Rolling) -> Mark:
     return replace(mark, day=mark.day or day, writing=True, begun_ms=begun_ms)
 
 
+def _head(mark: Mark) -> bytes:
+    return GONE.format(lost=mark.lost).encode() if mark.lost else b""
+
+
+def _as_stored(mark: Mark, size: int, segments: Segments) -> Mark:
+    """The mark of a segment that cannot be written once more, with all that is in the bucket: it may be there though
+    its answer was lost.
+    """
+    stored = segments.size(mark)
+    end = mark.end if stored is None else mark.begin + stored - len(_head(mark))
+    return replace(mark, end=end) if mark.end < end <= size else mark
+
+
 def _behind(file: LogFile, mark: Mark, gone: int) -> Mark:
     """The present segment's beginning is gone, so it stays as it is; the next one begins with a whole line."""
     number = mark.number + (mark.end > mark.begin or mark.writing)
     if gone <= mark.end:
         return Mark(mark.day, number, mark.end, mark.end)
     begin = gone + file.read(gone, gone + _PEEK).find(b"\n") + 1
-    return Mark(mark.day, number, begin, begin, mark.lost + begin - mark.end)
+    untold = 0 if mark.end > mark.begin else mark.lost  # one that is there has told what is missing before it
+    return Mark(mark.day, number, begin, begin, untold + begin - mark.end)

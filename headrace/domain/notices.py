@@ -1,7 +1,8 @@
 """What a job's topic is told, and in which words (docs/notices.md). One notice per incident.
 
 An incident begins when a run fails and ends when all tasks of a later attempt run again, or when the run ends. What is
-told is its end, with the cause; of one that does not end soon, that it goes on, once.
+told is its end, with the cause; of one that does not end soon, that it goes on, once. Failures that Flink mends in
+place are an incident when they follow each other: that they go on is told, once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from headrace.domain.job import Job, Phase, Record
 
 GOES_ON = 3
-"""After so many restarts in a row that did not bring the job back, it is told that it is down."""
+"""After so many restarts in a row that did not bring the job back for good, it is told that it goes on."""
 
 
 LONGEST_WAIT_MS = 3_600_000
@@ -39,7 +40,7 @@ _SENTENCES = {
     Event.SUBMIT_FAILED: "It could not be started, and is not tried again.",
     Event.FAILED: "It has failed, and is not restarted.",
     Event.RECOVERED: "It had failed, was restarted, and all its tasks run again.",
-    Event.FAILING: f"It has failed and was restarted {GOES_ON} times in a row without running again. It is tried on.",
+    Event.FAILING: f"It keeps failing: {GOES_ON} restarts in a row have not mended it. It is tried on.",
 }
 
 
@@ -49,8 +50,12 @@ def event(before: Record, after: Record, restarts_in_a_row: int) -> Event | None
     Args:
         before: the record before the move.
         after: what it records.
-        restarts_in_a_row: how often this run has been restarted since all its tasks last ran, this move included.
+        restarts_in_a_row: of a new deployment, how often this run has been restarted since all its tasks last ran; of
+            restarts in place, how many there were in this attempt without calm between; both with those of this move.
     """
+    if restarted_in_place(before, after):
+        news = restarts_in_a_row >= GOES_ON > restarts_in_a_row - (after.restarts - before.restarts)
+        return Event.FAILING if news else None
     match after.phase:
         case Phase.FAILED:
             return Event.FAILED
@@ -62,6 +67,11 @@ def event(before: Record, after: Record, restarts_in_a_row: int) -> Event | None
             return Event.FAILING
         case _:
             return None
+
+
+def restarted_in_place(before: Record, after: Record) -> bool:
+    """Whether the move counts restarts by Flink of a job that runs; for one that does not come up there is patience."""
+    return after.phase is before.phase is not Phase.STARTING and after.flink_restarts > before.flink_restarts
 
 
 def body(job: Job, after: Record, happened: Event) -> dict[str, Any]:

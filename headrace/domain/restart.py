@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 HOUR_MS = 3_600_000
 FIRST_BACKOFF_MS = 1_000
 MAX_BACKOFF_MS = 60_000
+CALM_MS = 600_000
+"""A job that has run for so long since its last restart has come back: the next failure is another incident."""
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,14 @@ def budget(allowed: int | None, times_ms: Sequence[int], now_ms: int) -> Budget:
 def backoff_ms(recent: int) -> int:
     """How long the next attempt waits after ``recent`` new deployments within the hour: 1 s, doubled up to a minute."""
     return min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS << min(recent, 16))
+
+
+def in_a_row(times_ms: Sequence[int]) -> int:
+    """How many of the newest restarts followed each other without calm in between.
+
+    Args:
+        times_ms: of the restarts, ascending.
+    """
+    gaps = [later - at for at, later in pairwise(times_ms)]
+    calm = max((number for number, gap in enumerate(gaps, 1) if gap >= CALM_MS), default=0)
+    return len(times_ms) - calm

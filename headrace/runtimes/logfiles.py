@@ -4,7 +4,7 @@ A log is one file that only grows; offsets into it never change. Its oldest byte
 Files of the deployment's folder::
 
     logs.json      {bucket}   its logs are to be kept there
-    shipped.json   how far they are (``control/shipping``)
+    shipped.json   how far they are (``control/shipping``); of which it is told that bytes are gone
     logs.done      nothing is left to be done
 """
 
@@ -96,11 +96,11 @@ def want(layout: Layout, bucket: str) -> None:
 
 
 def all_owed(deployments: Path) -> Iterator[Logged]:
-    """The logs of which something may still have to be taken to a bucket; of a deployment whose records cannot be read
-    now, the next time.
+    """The logs of which something may still have to be taken to a bucket, or told: that bytes of them are gone, where
+    no bucket has them; of a deployment whose records cannot be read now, the next time.
     """
     for folder in sorted(deployments.iterdir()):
-        if _owed(folder):
+        if _owed(folder) or _shortened(folder):
             try:
                 found = of(Layout(folder))
             except Unavailable as error:
@@ -144,17 +144,24 @@ def _owed(folder: Path) -> bool:
     return (folder / WANTED).exists() and not (folder / DONE).exists()
 
 
+def _shortened(folder: Path) -> bool:
+    kept_elsewhere = (folder / WANTED).exists() or (folder / DONE).exists()
+    return not kept_elsewhere and any(folder.glob("*/spool.json"))
+
+
 def of(layout: Layout) -> Logged:
     """All logs of a deployment, the JobManager's first.
 
     Raises:
         Unavailable: records of its processes cannot be read.
     """
-    roles = ["jobmanager", *sorted((one.name for one in layout.folder.glob("taskmanager-*")), key=_number)]
-    found = [file for role in roles for file in _of_role(layout, role)]
+    names = (one.name for one in layout.folder.glob("taskmanager-*"))
+    roles = ["jobmanager", *sorted((name for name in names if name.partition("-")[2].isdecimal()), key=_number)]
     lives = any(processes.look(layout.role(role)).life in (Life.RUNS, Life.ENDING) for role in roles)
     over = not lives and (layout.folder / GONE).exists()
-    return Logged(layout.folder.name, layout.folder, tuple(found), over)
+    return Logged(
+        layout.folder.name, layout.folder, tuple(file for role in roles for file in _of_role(layout, role)), over
+    )
 
 
 def _of_role(layout: Layout, role: str) -> list[LogFile]:

@@ -129,11 +129,9 @@ def _tuned(key: str, plan: DeploymentPlan) -> bool:
 
 def _proxy(url: str) -> dict[str, str]:
     parts = urlsplit(url)
-    secure = parts.scheme == "https"
     entries = {
         "fs.s3a.proxy.host": parts.hostname or "",
-        "fs.s3a.proxy.port": str(parts.port or (443 if secure else 80)),
-        "fs.s3a.proxy.ssl.enabled": str(secure).lower(),
+        "fs.s3a.proxy.port": str(parts.port or 80),
     }
     if parts.username:
         entries |= {

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from headrace.domain.quotas import LIMITED
+from headrace.settings import checks
 
 
 class EdgeSettings(BaseModel):
@@ -45,6 +46,11 @@ class EdgeSettings(BaseModel):
             '(packages), e.g. {"QUEUE": 20}; what is not named has no limit.'
         ),
     ] = {}
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_a_base(cls, text: str | None) -> str | None:
+        return text and checks.base_url(text)
 
     @field_validator("quotas")
     @classmethod

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from headrace.settings import checks
+
+MAPPED = IPv6Network("::ffff:0:0/96")
+OF_MAIL = ("smtp_user", "smtp_password", "smtp_from", "smtp_ca_file")
+OF_SMN = ("smn_project_id", "smn_access_key", "smn_secret_key", "smn_ca_file")
 
 
 class NoticeSettings(BaseModel):
@@ -29,13 +35,20 @@ class NoticeSettings(BaseModel):
     ] = None
     notice_retry_seconds: Annotated[
         float,
-        Field(gt=0, description="A notice that was not delivered is tried again so soon, then after twice as long …"),
+        Field(
+            gt=0,
+            le=3600,
+            description="A notice that was not delivered is tried again so soon, then after twice as long …",
+        ),
     ] = 5.0
     notice_give_up_hours: Annotated[
-        float, Field(gt=0, description="… up to an hour apart, until so long after it was published; then it is dead.")
+        float,
+        Field(
+            gt=0, le=8760, description="… up to an hour apart, until so long after it was published; then it is dead."
+        ),
     ] = 24.0
     notice_kept_days: Annotated[
-        float, Field(gt=0, description="How long what was delivered, or is dead, stays listed.")
+        float, Field(gt=0, le=36500, description="How long what was delivered, or is dead, stays listed.")
     ] = 30.0
     smn_auto_confirm: Annotated[
         bool,
@@ -75,9 +88,32 @@ class NoticeSettings(BaseModel):
     @field_validator("notice_allowed_networks")
     @classmethod
     def _are_networks(cls, networks: list[str]) -> list[str]:
-        for network in networks:
-            ip_network(network)  # its ValueError says what is wrong
+        for text in networks:
+            network = ip_network(text)  # its ValueError says what is wrong
+            if isinstance(network, IPv6Network) and network.subnet_of(MAPPED):
+                message = f"{text} means IPv4 addresses: write them as IPv4, e.g. 10.1.0.0/16"
+                raise ValueError(message)
         return networks
+
+    @field_validator("notice_ca_file", "smtp_ca_file", "smn_ca_file")
+    @classmethod
+    def _notices_have_certificates(cls, path: Path | None) -> Path | None:
+        return path and checks.certificates(path)
+
+    @field_validator("smn_endpoint")
+    @classmethod
+    def _smn_endpoint_is_a_base(cls, text: str | None) -> str | None:
+        return text and checks.base_url(text)
+
+    @model_validator(mode="after")
+    def _is_used(self) -> Self:
+        """Nothing is taken that has no effect."""
+        for switch, names in (("smtp_host", OF_MAIL), ("smn_endpoint", OF_SMN)):
+            lone = [name for name in names if getattr(self, name) is not None]
+            if not getattr(self, switch) and lone:
+                message = f"{', '.join(lone)}: nothing without {switch}; set it, or leave these out"
+                raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -91,11 +127,7 @@ class NoticeSettings(BaseModel):
         if self.smtp_user and self.smtp_security == "none":
             message = "smtp_security none would send smtp_password in clear; use starttls or tls"
             raise ValueError(message)
-        if self.smn_endpoint:
-            if not re.fullmatch(r"https?://[!-?A-~]+", self.smn_endpoint):  # no "@": errors tell the URL
-                message = "smn_endpoint must be a URL such as https://smn.eu-de.otc.t-systems.com, without a password"
-                raise ValueError(message)
-            if not (self.smn_project_id and self.smn_access_key and self.smn_secret_key):
-                message = "smn_endpoint needs smn_project_id, smn_access_key and smn_secret_key"
-                raise ValueError(message)
+        if self.smn_endpoint and not (self.smn_project_id and self.smn_access_key and self.smn_secret_key):
+            message = "smn_endpoint needs smn_project_id, smn_access_key and smn_secret_key"
+            raise ValueError(message)
         return self

@@ -81,6 +81,17 @@ class ObjectSettings(BaseModel):
             raise ValueError(message)
         return text.rstrip("/")
 
+    @field_validator("s3_proxy")
+    @classmethod
+    def _is_spoken_to_by_flink(cls, text: str | None) -> str | None:
+        """Hadoop 3.3, which all of Flink's S3 file systems contain, knows no TLS to a proxy."""
+        if text is not None and urlsplit(text).scheme != "http":
+            message = (
+                "must be http://host:port: Flink speaks no TLS to a proxy. An https endpoint is tunnelled through it"
+            )
+            raise ValueError(message)
+        return text
+
     @field_validator("s3_endpoint")
     @classmethod
     def _has_no_keys(cls, text: str | None) -> str | None:

@@ -17,7 +17,7 @@ from headrace.store.codec import job_from_row
 from headrace.store.database import Database
 from headrace.store.outgoing import WAITING, Kind, Message
 from headrace.store.schema import deliveries, jobs, messages, outbox, subscriptions, topics
-from headrace.store.topics import Status, Topic
+from headrace.store.topics import FITS, Status, Topic
 
 
 class State(StrEnum):
@@ -29,8 +29,8 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Notice:
-    """One message on its way to one subscription.
+class Listed:
+    """One message on its way to one subscription, without its text: a page of them is to be small.
 
     Attributes:
         id: of the delivery.
@@ -45,7 +45,6 @@ class Notice:
     topic: str
     kind: Kind
     subject: str
-    message: str
     job_id: int | None
     created_ms: int
     subscription_id: int
@@ -68,17 +67,23 @@ class Notice:
         return State.WAITING if self.dead_ms is None else State.DEAD
 
 
-_SHOWN = (
+@dataclass(frozen=True)
+class Notice(Listed):
+    """The same with its text, as it is handed over."""
+
+    message: str
+
+
+_LISTED = (
     select(
         deliveries,
         messages.c.project_id,
         messages.c.topic,
         messages.c.kind,
         messages.c.subject,
-        messages.c.message,
-        messages.c.variants,
         messages.c.job_id,
         messages.c.created_ms,
+        messages.c.expires_ms,
         func.coalesce(subscriptions.c.uid, "").label("subscription_uid"),
         func.coalesce(subscriptions.c.sealed_token, "").label("sealed_token"),
         subscriptions.c.status.label("subscription_status"),
@@ -86,14 +91,10 @@ _SHOWN = (
     .join(messages, messages.c.message_id == deliveries.c.message_id)
     .outerjoin(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
 )
-
-
-_FOR = {
-    Kind.NOTIFICATION: Status.CONFIRMED,
-    Kind.SUBSCRIPTION_CONFIRMATION: Status.PENDING,
-    Kind.UNSUBSCRIBE_CONFIRMATION: Status.CANCELED,
-}
-"""Kind of a message -> status of the subscriptions that it is for."""
+_DELIVERED = _LISTED.add_columns(messages.c.message, messages.c.variants)
+OVER = "Its time to live is over."
+AT_ONCE = 100
+"""So many messages are forgotten in one transaction."""
 
 
 class NoticeStore:
@@ -127,18 +128,16 @@ class NoticeStore:
                 outgoing.send_elsewhere(connection, message, external, now_ms=now_ms, until_ms=until_ms)
                 return
             to = _confirmed(connection, row.project_id, row.topic)
-            if to is None:
-                why = f"The topic {row.topic} does not exist."
-                outgoing.send_nowhere(connection, message, why, now_ms)
-                _tell(connection, message, f"Nobody was told: {why} Create it and retry (headrace notices).", now_ms)
+            if to:
+                outgoing.send(connection, message, to, now_ms=now_ms, until_ms=until_ms)
                 return
-            outgoing.send(connection, message, to, now_ms=now_ms, until_ms=until_ms)
-            if not to:
-                why = f"Nobody was told: the topic {row.topic} has no confirmed subscription."
-                _tell(connection, message, why, now_ms)
+            why = _nobody(row.topic, to)
+            outgoing.send_nowhere(connection, message, why, now_ms)
+            remedy = "Create it" if to is None else "Have one confirmed"
+            _tell(connection, message, f"Nobody was told: {why} {remedy} and retry (headrace notices).", now_ms)
 
     def publish(self, topic: Topic, message: Message, *, now_ms: int, until_ms: int, trace: Trace | None) -> None:
-        """Puts a message on its way to all who have subscribed.
+        """Puts a message on its way to all who have subscribed; if nobody has, it is dead, and can be retried.
 
         Raises:
             TopicNotFound: it was deleted meanwhile.
@@ -147,7 +146,10 @@ class NoticeStore:
             to = _confirmed(connection, topic.project_id, topic.name)
             if to is None:
                 raise TopicNotFound.of(topic.name)
-            outgoing.send(connection, message, to, now_ms=now_ms, until_ms=until_ms)
+            if to:
+                outgoing.send(connection, message, to, now_ms=now_ms, until_ms=_until(message.expires_ms, until_ms))
+            else:
+                outgoing.send_nowhere(connection, message, _nobody(topic.name, to), now_ms)
             record(connection, trace.of("topic", topic.name, topic.name) if trace else None)
 
     def due(self, now_ms: int) -> list[int]:
@@ -164,12 +166,22 @@ class NoticeStore:
             return frozenset(found.scalars())
 
     def next(self, subscription_id: int, now_ms: int) -> Notice | None:
-        """The oldest that is to be delivered now to this subscription."""
+        """The oldest that is to be delivered now to this subscription; what has outlived its time to live is dead."""
         due = WAITING & _is_time(now_ms) & (deliveries.c.subscription_id == subscription_id)
-        query = _SHOWN.where(due).order_by(deliveries.c.id).limit(1)
+        query = _DELIVERED.where(due).order_by(deliveries.c.id).limit(1)
         with self._db.read() as connection:
             row = connection.execute(query).one_or_none()
+        if row is not None and row.expires_ms is not None and row.expires_ms <= now_ms:
+            self._bury_expired(subscription_id, now_ms)
+            with self._db.read() as connection:
+                row = connection.execute(query).one_or_none()
         return None if row is None else _notice(row)
+
+    def _bury_expired(self, subscription_id: int, now_ms: int) -> None:
+        expires = select(messages.c.expires_ms).where(messages.c.message_id == deliveries.c.message_id)
+        mine = WAITING & (deliveries.c.subscription_id == subscription_id) & (expires.scalar_subquery() <= now_ms)
+        with self._db.write() as connection:
+            connection.execute(update(deliveries).where(mine).values(dead_ms=now_ms, error=OVER))
 
     def delivered(self, notice: Notice, now_ms: int) -> None:
         """The receiver said yes; though it was given up meanwhile, that is what became of it."""
@@ -187,63 +199,72 @@ class NoticeStore:
             if changed and next_ms is None and notice.job_id is not None:
                 _note(connection, notice.job_id, _untold(notice, error), now_ms)
 
-    def page(self, project_id: str, state: State | None, *, limit: int, offset: int) -> tuple[int, list[Notice]]:
+    def page(self, project_id: str, state: State | None, *, limit: int, offset: int) -> tuple[int, list[Listed]]:
         """(number of all matches, one page of them), newest first."""
         mine = messages.c.project_id == project_id
         if state is not None:
             gone, dead = deliveries.c.delivered_ms.is_not(None), deliveries.c.dead_ms.is_not(None)
             mine &= {State.WAITING: WAITING, State.DELIVERED: gone, State.DEAD: dead}[state]
-        found = _SHOWN.where(mine)
-        query = found.order_by(deliveries.c.id.desc()).limit(limit).offset(offset)
+        many = select(func.count()).select_from(deliveries.join(messages)).where(mine)
+        query = _LISTED.where(mine).order_by(deliveries.c.id.desc()).limit(limit).offset(offset)
         with self._db.read() as connection:
-            total = connection.execute(select(func.count()).select_from(found.subquery())).scalar_one()
-            return int(total), [_notice(row) for row in connection.execute(query)]
+            total = connection.execute(many).scalar_one()
+            return int(total), [_listed(row) for row in connection.execute(query)]
 
     def retry(self, project_id: str, number: int, *, now_ms: int, until_ms: int, trace: Trace | None = None) -> None:
         """Has a delivery that waits or is dead tried at once; one that went to nobody goes to who has subscribed now.
 
         Raises:
-            NoticeNotFound: the project has none of this number, or it was delivered, or its subscription is gone or
-                not in the status that it is for: who has unsubscribed is sent nothing.
+            NoticeNotFound: the project has none of this number, or it was delivered, or its time to live is over, or
+                its subscription is gone or not in the status that it is for: who has unsubscribed is sent nothing; or
+                it would be sent to nobody again.
         """
         mine = (messages.c.project_id == project_id) & (deliveries.c.id == number) & deliveries.c.delivered_ms.is_(None)
         with self._db.write() as connection:
-            row = connection.execute(_SHOWN.where(mine)).one_or_none()
+            row = connection.execute(_LISTED.where(mine)).one_or_none()
             if row is None:
                 raise NoticeNotFound.of(number)
-            if row.protocol and row.subscription_id and not row.subscription_uid:
-                raise NoticeNotFound(f"The subscription of the notice {number} was deleted: it cannot be sent.")
-            if row.subscription_uid and row.subscription_status != _FOR[Kind(row.kind)]:
-                raise NoticeNotFound(
-                    f"The notice {number} cannot be sent: its subscription is {row.subscription_status} by now."
-                )
+            _refuse_in_vain(row, now_ms)
+            until = _until(row.expires_ms, until_ms)
             if row.protocol:
-                values = {"dead_ms": None, "attempts": 0, "next_ms": now_ms, "until_ms": until_ms}
+                values = {"dead_ms": None, "attempts": 0, "next_ms": now_ms, "until_ms": until}
                 connection.execute(update(deliveries).where(deliveries.c.id == number).values(values))
+            elif row.job_id is None:
+                _publish_anew(connection, row, now_ms=now_ms, until_ms=until)
             else:
                 _begin_anew(connection, row.message_id, number)
             record(connection, trace.of("notice", number, row.topic) if trace else None)
 
     def forget(self, before_ms: int) -> int:
-        """Deletes messages of before that nothing waits for, also from the outbox; returns how many there were."""
-        waiting = select(deliveries.c.message_id).where(WAITING)
-        old = (messages.c.created_ms < before_ms) & messages.c.message_id.not_in(waiting)
+        """Deletes messages all of whose deliveries ended before, also from the outbox; returns how many there were."""
+        ended = func.coalesce(deliveries.c.delivered_ms, deliveries.c.dead_ms)
+        kept = select(deliveries.c.id).where(deliveries.c.message_id == messages.c.message_id)
+        kept = kept.where(WAITING | (ended >= before_ms))
+        old = (messages.c.created_ms < before_ms) & ~kept.correlate(messages).exists()
         told = (outbox.c.told_ms < before_ms) & outbox.c.message_id.not_in(select(messages.c.message_id))
         with self._db.read() as connection:
             looks = (select(messages.c.message_id).where(old), select(outbox.c.message_id).where(told))
             if all(connection.execute(look.limit(1)).first() is None for look in looks):
                 return 0
-        with self._db.write() as connection:
-            ids = select(messages.c.message_id).where(old)
-            connection.execute(delete(deliveries).where(deliveries.c.message_id.in_(ids)))
-            forgotten = connection.execute(delete(messages).where(old)).rowcount
-            connection.execute(delete(outbox).where(told))
-            return forgotten
+        forgotten = 0
+        while True:  # some at once, as nobody else writes meanwhile
+            with self._db.write() as connection:
+                some = select(messages.c.message_id).where(old).limit(AT_ONCE)
+                ids = list(connection.execute(some).scalars())
+                connection.execute(delete(deliveries).where(deliveries.c.message_id.in_(ids)))
+                connection.execute(delete(messages).where(messages.c.message_id.in_(ids)))
+                forgotten += len(ids)
+                if len(ids) < AT_ONCE:
+                    connection.execute(delete(outbox).where(told))
+                    return forgotten
 
 
-def new_message(topic: Topic, subject: str, message: str, variants: dict[str, str]) -> Message:
+def new_message(
+    topic: Topic, subject: str, message: str, variants: dict[str, str], *, expires_ms: int | None = None
+) -> Message:
     """A message that somebody publishes."""
-    return Message(uuid4().hex, topic.project_id, topic.name, Kind.NOTIFICATION, subject, message, variants)
+    to = (topic.project_id, topic.name, Kind.NOTIFICATION)
+    return Message(uuid4().hex, *to, subject, message, variants, expires_ms=expires_ms)
 
 
 def _of_job(row: Row[Any]) -> Message:
@@ -261,6 +282,35 @@ def _confirmed(connection: Connection, project_id: str, name: str) -> list[Row[A
         return None
     ready = (subscriptions.c.topic_id == topic) & (subscriptions.c.status == Status.CONFIRMED)
     return list(connection.execute(select(subscriptions).where(ready).order_by(subscriptions.c.id)))
+
+
+def _nobody(topic: str, to: list[Row[Any]] | None) -> str:
+    """Why nobody is told: what ``_confirmed`` has found."""
+    return f"The topic {topic} " + ("does not exist." if to is None else "has no confirmed subscription.")
+
+
+def _until(expires_ms: int | None, until_ms: int) -> int:
+    return until_ms if expires_ms is None else min(until_ms, expires_ms)
+
+
+def _refuse_in_vain(row: Row[Any], now_ms: int) -> None:
+    """Raises NoticeNotFound if this row of ``_LISTED`` cannot be sent."""
+    if row.expires_ms is not None and row.expires_ms <= now_ms:
+        raise NoticeNotFound(f"The notice {row.id} cannot be sent: its time to live is over. Publish it again.")
+    if row.protocol and row.subscription_id and not row.subscription_uid:
+        raise NoticeNotFound(f"The subscription of the notice {row.id} was deleted: it cannot be sent.")
+    if row.subscription_uid and FITS[Status(row.subscription_status)] != row.kind:
+        status = row.subscription_status
+        raise NoticeNotFound(f"The notice {row.id} cannot be sent: its subscription is {status} by now.")
+
+
+def _publish_anew(connection: Connection, row: Row[Any], *, now_ms: int, until_ms: int) -> None:
+    """What went to nobody goes to who has subscribed; raises NoticeNotFound if nobody has."""
+    to = _confirmed(connection, row.project_id, row.topic)
+    if not to:
+        raise NoticeNotFound(f"The notice {row.id} cannot be sent. {_nobody(row.topic, to)}")
+    connection.execute(delete(deliveries).where(deliveries.c.id == row.id))
+    outgoing.deliver(connection, row.message_id, to, now_ms=now_ms, until_ms=until_ms)
 
 
 def _begin_anew(connection: Connection, message_id: str, number: int) -> None:
@@ -293,7 +343,11 @@ def _note(connection: Connection, job_id: int, text: str, now_ms: int) -> None:
         journal.note(connection, job_from_row(row), text, journal.Kind.NOTICE, now_ms)
 
 
+def _listed(row: Row[Any]) -> Listed:
+    values = {name: getattr(row, name) for name in Listed.__dataclass_fields__}
+    return Listed(**{**values, "kind": Kind(row.kind)})
+
+
 def _notice(row: Row[Any]) -> Notice:
-    values = {name: getattr(row, name) for name in Notice.__dataclass_fields__}
-    values |= {"kind": Kind(row.kind), "message": row.variants.get(row.protocol, row.message)}
-    return Notice(**values)
+    text = row.variants.get(row.protocol, row.message)
+    return Notice(**vars(_listed(row)), message=text)

@@ -33,3 +33,9 @@ def times(connection: Connection, job: Job, now_ms: int, *, in_place: bool = Tru
         mine &= restarts.c.in_place.is_(False)
     query = select(restarts.c.clock_ms).where(mine, restarts.c.clock_ms > now_ms - HOUR_MS)
     return list(connection.execute(query.order_by(restarts.c.clock_ms)).scalars())
+
+
+def in_place(connection: Connection, job: Job) -> list[int]:
+    """When Flink has restarted the present attempt, within the last hour: job clock, milliseconds, ascending."""
+    mine = (restarts.c.job_id == job.id) & (restarts.c.attempt == job.record.attempt) & restarts.c.in_place
+    return list(connection.execute(select(restarts.c.clock_ms).where(mine).order_by(restarts.c.clock_ms)).scalars())

@@ -197,6 +197,7 @@ messages = Table(
     Column("variants", JSON, nullable=False),
     Column("job_id", Integer),
     Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
 )
 
 deliveries = Table(
@@ -221,6 +222,13 @@ deliveries = Table(
 Index(
     "waiting_deliveries",
     deliveries.c.next_ms,
+    sqlite_where=text("delivered_ms IS NULL AND dead_ms IS NULL"),
+)
+
+Index(
+    "waiting_of_subscription",
+    deliveries.c.subscription_id,
+    deliveries.c.id,
     sqlite_where=text("delivered_ms IS NULL AND dead_ms IS NULL"),
 )
 

@@ -17,7 +17,7 @@ from headrace.store import asking, outgoing
 from headrace.store.audit import Trace, record
 from headrace.store.database import Database
 from headrace.store.outgoing import Kind, Message
-from headrace.store.schema import subscriptions, topics
+from headrace.store.schema import deliveries, subscriptions, topics
 
 
 class Status(StrEnum):
@@ -26,6 +26,14 @@ class Status(StrEnum):
     PENDING = "pending"
     CONFIRMED = "confirmed"
     CANCELED = "canceled"
+
+
+FITS = {
+    Status.PENDING: Kind.SUBSCRIPTION_CONFIRMATION,
+    Status.CONFIRMED: Kind.NOTIFICATION,
+    Status.CANCELED: Kind.UNSUBSCRIBE_CONFIRMATION,
+}
+"""Status of a subscription -> kind of the messages that it is sent."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +79,15 @@ class Wanted:
 
     Attributes:
         uid: the subscription's, if it is a new one.
-        confirmed: it needs no confirmation.
+        remark: None = as it is.
+        confirmed: it needs no confirmation, if it is a new one.
         give_up_ms: how long its confirmation is tried to be sent.
     """
 
     uid: str
     protocol: str
     endpoint: str
-    remark: str
+    remark: str | None
     owner: str
     token: str
     sealed: str
@@ -149,8 +158,7 @@ class TopicStore:
         """Deletes the topic with its subscriptions; what is on its way to them is sent no more."""
         mine = select(subscriptions.c.id).where(subscriptions.c.topic_id == topic.id)
         with self._db.write() as connection:
-            for (subscription_id,) in connection.execute(mine).all():
-                outgoing.bury(connection, subscription_id, "Its topic was deleted.", now_ms)
+            outgoing.bury(connection, deliveries.c.subscription_id.in_(mine), "Its topic was deleted.", now_ms)
             connection.execute(erase(subscriptions).where(subscriptions.c.topic_id == topic.id))
             if connection.execute(erase(topics).where(topics.c.id == topic.id)).rowcount != 1:
                 raise TopicNotFound.of(topic.name)
@@ -161,8 +169,9 @@ class TopicStore:
     def subscribe(
         self, topic: Topic, wanted: Wanted, *, now_ms: int, trace: Trace | None = None
     ) -> tuple[Subscription, bool]:
-        """The topic's subscription of this endpoint, and whether it is new; it is asked to confirm unless it has, or is
-        being asked already.
+        """The topic's subscription of this endpoint, and whether it is new; it is asked to confirm unless it has, or a
+        first try to ask it is under way. Who is there already is asked even if nobody needs to confirm: they may have
+        canceled.
 
         Raises:
             TooManySubscriptions: the topic has as many as it may have.
@@ -177,11 +186,10 @@ class TopicStore:
             found = connection.execute(select(subscriptions).where(same)).one_or_none()
             if found is None:
                 row = connection.execute(_new(connection, topic, wanted, now_ms)).one()
-                record(connection, trace.of("subscription", wanted.uid, topic.name) if trace else None)
             else:
-                row = found
-                if found.status != Status.CONFIRMED:
-                    row = _renew(connection, found.id, wanted, now_ms)
+                row = _renew(connection, found, wanted, now_ms)
+            if row != found:
+                record(connection, trace.of("subscription", row.uid, topic.name) if trace else None)
             if row.status == Status.PENDING:
                 _ask(connection, topic, row, wanted, now_ms)
         return _subscription(row, topic), found is None
@@ -197,7 +205,7 @@ class TopicStore:
             if row.status != Status.CONFIRMED:
                 if row.status == Status.PENDING and now_ms - row.asked_ms > CONFIRM_MS:
                     raise SubscriptionNotFound("This link is older than 48 hours. Subscribe again to get a new one.")
-                row = _set(connection, row.id, status=Status.CONFIRMED)
+                row = _turn(connection, row.id, Status.CONFIRMED, now_ms)
         return _subscription(row, topic)
 
     def cancel(self, token: str, *, now_ms: int, give_up_ms: int) -> Subscription:
@@ -209,8 +217,7 @@ class TopicStore:
         with self._db.write() as connection:
             row, topic = _of_token(connection, token)
             if row.status != Status.CANCELED:
-                outgoing.bury(connection, row.id, "The subscription was canceled.", now_ms)
-                row = _set(connection, row.id, status=Status.CANCELED)
+                row = _turn(connection, row.id, Status.CANCELED, now_ms)
                 said = f"You have unsubscribed from the topic {topic.name}. To subscribe again, visit the link."
                 message = Message(uuid4().hex, topic.project_id, topic.name, Kind.UNSUBSCRIBE_CONFIRMATION, "", said)
                 outgoing.send(connection, message, [row], now_ms=now_ms, until_ms=now_ms + give_up_ms)
@@ -249,7 +256,8 @@ class TopicStore:
     def unsubscribe(self, subscription: Subscription, *, now_ms: int, trace: Trace | None = None) -> None:
         """Deletes the subscription; what is on its way to it is sent no more."""
         with self._db.write() as connection:
-            outgoing.bury(connection, subscription.id, "The subscription was deleted.", now_ms)
+            mine = deliveries.c.subscription_id == subscription.id
+            outgoing.bury(connection, mine, "The subscription was deleted.", now_ms)
             connection.execute(erase(subscriptions).where(subscriptions.c.id == subscription.id))
             of = trace.of("subscription", subscription.uid, subscription.topic.name) if trace else None
             record(connection, of)
@@ -269,7 +277,7 @@ def _new(connection: Connection, topic: Topic, wanted: Wanted, now_ms: int) -> A
         "topic_id": topic.id,
         "protocol": wanted.protocol,
         "endpoint": wanted.endpoint,
-        "remark": wanted.remark,
+        "remark": wanted.remark or "",
         "status": Status.CONFIRMED if wanted.confirmed else Status.PENDING,
         "token_hash": hashed(wanted.token),
         "sealed_token": wanted.sealed,
@@ -280,15 +288,30 @@ def _new(connection: Connection, topic: Topic, wanted: Wanted, now_ms: int) -> A
     return insert(subscriptions).values(row).returning(subscriptions)
 
 
-def _renew(connection: Connection, subscription_id: int, wanted: Wanted, now_ms: int) -> Row[Any]:
+def _renew(connection: Connection, found: Row[Any], wanted: Wanted, now_ms: int) -> Row[Any]:
     """The link keeps its secret, as one may be on its way, and is good anew."""
-    status = Status.CONFIRMED if wanted.confirmed else Status.PENDING
-    return _set(connection, subscription_id, status=status, asked_ms=now_ms)
+    values: dict[str, Any] = {} if wanted.remark is None else {"remark": wanted.remark}
+    if found.status != Status.CONFIRMED:
+        values["asked_ms"] = now_ms
+        _turn(connection, found.id, Status.PENDING, now_ms)
+    return _set(connection, found.id, **values) if values else found
+
+
+def _turn(connection: Connection, subscription_id: int, status: Status, now_ms: int) -> Row[Any]:
+    """The subscription's new status; what is on its way to it and does not fit that is sent no more."""
+    mine = deliveries.c.subscription_id == subscription_id
+    outgoing.bury(connection, mine, f"The subscription is {status} by now.", now_ms, but=FITS[status])
+    return _set(connection, subscription_id, status=status)
 
 
 def _ask(connection: Connection, topic: Topic, row: Row[Any], wanted: Wanted, now_ms: int) -> None:
-    if outgoing.waits(connection, row.id):
+    """One that was tried in vain, and may wait for long, is replaced by one that is tried now, and counted."""
+    tries = outgoing.tries(connection, row.id)
+    if tries == 0:
         return
+    if tries:
+        mine = deliveries.c.subscription_id == row.id
+        outgoing.bury(connection, mine, "The subscription was asked for again.", now_ms)
     known = _has_confirmed(connection, topic.project_id, wanted)
     asking.refuse_too_often(connection, topic.project_id, row, known=known, now_ms=now_ms)
     said = (

@@ -60,12 +60,23 @@ def test_a_topic_and_what_is_published(cli: Any, stand: Stand, receiver: HttpRec
     assert "waiting" in cli(topics.notices).splitlines()[1]
     deliver_all(stand.courier)
     assert "delivered" in cli(topics.notices, "list", "--limit", "1").splitlines()[1]
-    assert cli(topics.notices, "list", "--limit", "1").splitlines()[-1] == "1 older ones; see --limit"
+    assert cli(topics.notices, "list", "--limit", "1").splitlines()[-1] == "1 older ones: headrace notices list --limit"
     cli(topics.topics, "unsubscribe", made.split()[0])
     assert len(cli(topics.topics, "subscriptions", "ops").splitlines()) == 1
     cli(topics.topics, "rm", "ops")
     with pytest.raises(ApiError, match="headrace topics create ops"):
         cli(topics.topics, "rm", "ops")
+
+
+def test_what_others_wrote_steers_no_terminal(cli: Any, stand: Stand) -> None:
+    subject = "ok\r\x9b31mFAKE\nline2\u2028\u202e 作业\u3000ü\t."
+    urn = f"urn:smn:headrace:{PROJECT}:topic"
+    stand.ok("POST", f"{topics.TOPICS}/{urn}/publish", {"subject": subject, "message": "m"})
+    with stand.database.write() as connection:
+        connection.exec_driver_sql("UPDATE deliveries SET error = ''")
+    head, line = cli(topics.notices).split("\n")[:-1]
+    assert line.endswith("  ok\\r\\x9b31mFAKE\\nline2\\u2028\\u202e 作业\u3000ü\\t.")
+    assert line.index("ok") == head.index("subject or error"), "columns are in line"
 
 
 def test_what_is_wrong_is_told(cli: Any, stand: Stand) -> None:

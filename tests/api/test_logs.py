@@ -77,6 +77,34 @@ def test_parts_end_with_whole_lines(said: Said) -> None:
     }
 
 
+def test_a_character_is_given_when_it_is_whole(said: Said) -> None:
+    word = "Größe".encode()
+    said.file.path.write_bytes(word[:3])
+    first = said.part("&offset=0")
+    assert (first["text"], first["next_offset"], first["over"]) == ("Gr", 2, False)
+    assert said.part("&offset=2")["text"] == ""
+    said.file.path.write_bytes(word)
+    assert said.part("&offset=2")["text"] == "öße"
+
+
+def test_at_the_end_half_a_character_is_given_too(said: Said) -> None:
+    said.file.path.write_bytes("Grö".encode()[:3])
+    said.over(True)
+    part = said.part("&offset=0")
+    assert (part["text"], part["over"]) == ("Gr\ufffd", True)
+
+
+def test_a_long_line_is_cut_between_characters(said: Said) -> None:
+    said.file.path.write_text("ößä")
+    assert said.part("&offset=0&limit=3")["text"] == "ö"
+    assert said.part("&offset=0&limit=1")["next_offset"] == 1, "it goes on, whatever is asked for"
+
+
+def test_what_is_no_utf_8_is_replaced(said: Said) -> None:
+    said.file.path.write_bytes(b"Gr\xf6\xdfe\n")
+    assert said.part("&offset=0")["text"] == "Gr\ufffd\ufffde\n"
+
+
 def test_what_is_gone_is_passed_over(said: Said) -> None:
     said.file.record.write_text(json.dumps({str(said.file.path): 4}))
     assert said.part("&offset=0")["text"] == "two\nthree\n"
@@ -114,3 +142,19 @@ def test_the_command_follows_until_it_is_over(said: Said) -> None:
 
     parts = cli.text(said, said.job_id, log, 10)  # type: ignore[arg-type]
     assert "".join(cli.shown(parts, follow=True, wait=goes_on)) == "two\nthree\nfour\n"
+
+
+@pytest.mark.parametrize(("before", "after"), [("three\n", "three\n"), ("thr", "thr\n")])
+def test_the_command_tells_what_went_meanwhile(said: Said, before: str, after: str) -> None:
+    said.file.path.write_text(before)
+    (log,) = cli.listed(said, said.job_id)  # type: ignore[arg-type]
+
+    def goes_on() -> None:
+        with said.file.path.open("a") as file:
+            file.write("four\nfive\n")
+        said.file.record.write_text(json.dumps({str(said.file.path): len(before) + 5}))
+        said.over(True)
+
+    parts = cli.text(said, said.job_id, log, 1024)  # type: ignore[arg-type]
+    shown = "".join(cli.shown(parts, follow=True, wait=goes_on))
+    assert shown == f"{after}{cli.GONE.format(lost=5)}five\n"

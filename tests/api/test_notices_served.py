@@ -136,7 +136,7 @@ def test_three_restarts_in_vain_and_the_cap(hollow: ServerUnderTest, http: HttpR
         (alarms, "Flink job stubborn could not be started"),
     }
     meanwhile = heard[alarms, "Flink job stubborn keeps failing"]
-    assert "restarted 3 times in a row without running again. It is tried on." in meanwhile
+    assert "It keeps failing: 3 restarts in a row have not mended it. It is tried on." in meanwhile
     assert "killed by SIGKILL" in meanwhile
     assert "event: failing" in meanwhile
     assert "attempt: 3" in meanwhile

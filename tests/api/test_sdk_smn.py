@@ -150,10 +150,52 @@ def test_a_message_by_protocol(sdk: Any, stand: Stand, receiver: HttpReceiver) -
     deliver_all(stand.courier)
     stand.client.get(receiver.posts[0].body["subscribe_url"])
     texts = '{"default": "for all", "http": "for machines"}'
-    body = model.PublishMessageRequestBody(message_structure=texts)
+    body = model.PublishMessageRequestBody(message="for nobody", message_structure=texts)
     sdk.publish_message(model.PublishMessageRequest(topic_urn=URN, body=body))
     deliver_all(stand.courier)
     assert receiver.posts[-1].body["message"] == "for machines"
+
+
+def test_a_message_that_came_too_late(sdk: Any, stand: Stand, receiver: HttpReceiver) -> None:
+    create(sdk)
+    subscribe(sdk, receiver.url)
+    deliver_all(stand.courier)
+    stand.client.get(receiver.posts[0].body["subscribe_url"])
+    for seconds in ("3", None, "60"):
+        body = model.PublishMessageRequestBody(message=f"within {seconds}", time_to_live=seconds)
+        sdk.publish_message(model.PublishMessageRequest(topic_urn=URN, body=body))
+    stand.clock.ms += 44_000
+    assert deliver_all(stand.courier) == 2
+    assert [post.body["message"] for post in receiver.posts[1:]] == ["within None", "within 60"]
+    (dead,) = stand.ok("GET", "/headrace/v1/{p}/notices?state=dead")["notices"]
+    assert (dead["attempts"], dead["error"]) == (0, "Its time to live is over.")
+
+
+def test_a_message_before_anybody_has_confirmed(sdk: Any, stand: Stand, receiver: HttpReceiver) -> None:
+    create(sdk)
+    subscribe(sdk, receiver.url)
+    body = model.PublishMessageRequestBody(message="early")
+    published = sdk.publish_message(model.PublishMessageRequest(topic_urn=URN, body=body))
+    deliver_all(stand.courier)
+    (dead,) = stand.ok("GET", "/headrace/v1/{p}/notices?state=dead")["notices"]
+    assert (dead["message_id"], dead["protocol"]) == (published.message_id, "")
+    assert dead["error"] == "The topic cs_job_exception has no confirmed subscription."
+    retry = f"/headrace/v1/{{p}}/notices/{dead['id']}/retry"
+    assert "has no confirmed subscription" in stand.send("POST", retry).text
+    stand.client.get(receiver.posts[0].body["subscribe_url"])
+    stand.ok("POST", retry)
+    deliver_all(stand.courier)
+    body = receiver.posts[-1].body
+    assert (body["message_id"], body["message"]) == (published.message_id, "early")
+
+
+def test_subscribing_again_takes_the_remark_over(sdk: Any) -> None:
+    create(sdk)
+    for remark, shown in (("day", "day"), ("night", "night"), (None, "night"), ("", "")):
+        body = model.AddSubscriptionRequestBody(protocol="http", endpoint="http://127.0.0.1:9/", remark=remark)
+        sdk.add_subscription(model.AddSubscriptionRequest(topic_urn=URN, body=body))
+        listed = sdk.list_subscriptions(model.ListSubscriptionsRequest(offset=0, limit=10)).subscriptions
+        assert [one.remark for one in listed] == [shown]
 
 
 @pytest.mark.parametrize(
@@ -195,9 +237,13 @@ def test_a_subscription_that_is_refused(sdk: Any, stand: Stand, fields: dict[str
     ("fields", "code"),
     [
         ({}, "SMN.0400"),
-        ({"message": "a", "message_structure": '{"default": "b"}'}, "SMN.0400"),
         ({"message_structure": "no JSON"}, "SMN.0021"),
-        ({"message_structure": '{"email": "b"}'}, "SMN.0021"),
+        ({"message": "a", "message_structure": '{"email": "b"}'}, "SMN.0021"),
+        ({"message_structure": '{"default": "\\ud800"}'}, "SMN.0021"),
+        ({"message_structure": '{"default": "a", "email": "\\u0000"}'}, "SMN.0021"),
+        ({"message_structure": '{"default": "a", "http": "\\u001b[31m"}'}, "SMN.0021"),
+        ({"message_structure": '{"default": "a", "\\udfff": "b"}'}, "SMN.0021"),
+        ({"message": "a", "time_to_live": "0"}, "SMN.0400"),
         ({"message_template_name": "t", "tags": {"a": "b"}}, "SMN.0400"),
         ({"message": "a", "time_to_live": "86401"}, "SMN.0400"),
         ({"message": "a", "subject": "x" * 513}, "SMN.0400"),

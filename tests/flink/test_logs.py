@@ -11,6 +11,7 @@ import pytest
 
 from headrace.flink.engines import EngineStore
 from tests.support.promises import promise
+from tests.support.segments import in_order
 from tests.support.server import BUCKET, wait_until
 from tests.support.stage import Playing, Stage, since_boot, staged
 
@@ -30,7 +31,8 @@ def stage(
 def kept(one: Playing, attempt: int, role: str, name: str) -> bytes:
     """What is in the bucket of one log."""
     folder = one.home / "objects" / BUCKET / "jobs" / "logs" / str(one.job_id)
-    return b"".join(path.read_bytes() for path in sorted(folder.glob(f"*/attempt-{attempt}-{role}/{name}*")))
+    parts = folder.glob(f"*/attempt-{attempt}-{role}/{name}*")
+    return b"".join(path.read_bytes() for path in sorted(parts, key=lambda path: in_order(str(path))))
 
 
 def on_the_machine(one: Playing, attempt: int, role: str, suffix: str = ".log") -> bytes:

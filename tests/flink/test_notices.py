@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,21 +61,32 @@ def test_a_failure_is_told_once_though_headrace_is_killed(
     assert said.split()[0] in mail.get_content()
 
 
-@promise("A job that failed and runs again is told once, with the cause.")
-def test_a_recovery_is_told(server: ServerUnderTest, http: HttpReceiver, smtp: SmtpReceiver) -> None:
+@promise(
+    "A job that failed and runs again is told once, with the cause; one that keeps failing too, while it is tried on."
+)
+def test_a_recovery_and_what_goes_on_are_told(server: ServerUnderTest, http: HttpReceiver, smtp: SmtpReceiver) -> None:
     jobs = server.jobs()
-    subscribe(jobs.client, "alarms", http, smtp)
-    job_id = jobs.counter(smn_topic="alarms", restart_when_exception=True, resume_checkpoint=True)
+    alarms, loops = (subscribe(jobs.client, topic, http, smtp) for topic in ("alarms", "loops"))
+    going_on: dict[str, Any] = {"restart_when_exception": True, "resume_checkpoint": True}
+    looping = jobs.create(
+        "looping", "failOnDemand.jar", "--when record --after 20 --rate 50", smn_topic="loops", **going_on
+    )
+    jobs.run(looping)
+    job_id = jobs.counter(smn_topic="alarms", **going_on)
     jobs.run(job_id)
     jobs.until(job_id, "job_running")
-    for pid in processes_of(server.home / "deployments"):
+    for pid in processes_of(server.home / "deployments" / f"job-{job_id}-1"):
         if is_jvm(pid):
             os.kill(pid, signal.SIGKILL)
-    wait_until("both are told", lambda: all_delivered(jobs, 2))
-    body = http.posts[0].body
-    assert body["subject"] == "Flink job counter runs again"
-    assert "event: recovered" in body["message"]
-    assert "SIGKILL" in body["message"]
-    jobs.stop(job_id)
-    jobs.until(job_id, "job_cancel_success")
-    assert (len(http.posts), len(smtp.mails)) == (1, 1), "a stop is told to nobody"
+    wait_until("all are told", lambda: all_delivered(jobs, 4))
+    heard = {post.body["topic_urn"]: post.body for post in http.posts}
+    assert heard[alarms]["subject"] == "Flink job counter runs again"
+    assert "event: recovered" in heard[alarms]["message"]
+    assert "SIGKILL" in heard[alarms]["message"]
+    assert heard[loops]["subject"] == "Flink job looping keeps failing"
+    assert "in place: restart 3 without limit" in heard[loops]["message"]
+    wait_until("it goes on failing", lambda: jobs.detail(looping)["restart_times"] > 3)
+    for one in (job_id, looping):
+        jobs.stop(one)
+        jobs.until(one, "job_cancel_success")
+    assert (len(http.posts), len(smtp.mails)) == (2, 2), "a stop is told to nobody, nor is the same incident again"

@@ -12,6 +12,7 @@ from headrace.runtimes.s3 import FILE
 from tests.support.on_s3 import RATE, RESTARTS, counter, goes_on_from_its_savepoint, grows, keys, told_nowhere
 from tests.support.promises import promise
 from tests.support.seaweed import OWNER, Seaweed, seaweed
+from tests.support.segments import in_order
 from tests.support.server import BUCKET, EXAMPLES, wait_until
 from tests.support.stage import Playing, Stage, since_boot, staged, together
 from tests.support.uploads import by_boto3, by_obs_sdk
@@ -136,7 +137,7 @@ def printed(one: Playing) -> list[str]:
 def shipped(one: Playing, attempt: int = 1, role: str = "taskmanager-1", name: str = "taskmanager.out") -> bytes:
     """What is in the bucket of one log: of its output, unless another is named."""
     parts = [key for key in keys(one, f"jobs/logs/{one.job_id}/") if f"/attempt-{attempt}-{role}/{name}" in key]
-    return b"".join(b"".join(one.jobs.client.download(BUCKET, key)) for key in sorted(parts))
+    return b"".join(b"".join(one.jobs.client.download(BUCKET, key)) for key in sorted(parts, key=in_order))
 
 
 def failed_checkpoints(one: Playing) -> int:

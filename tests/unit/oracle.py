@@ -20,6 +20,7 @@ from tests.unit.world import BY_ITSELF, MEMORY_MB, QUEUES, Event, World
 
 ENDED = frozenset({Phase.FINISHED, Phase.FAILED, Phase.SUBMIT_FAILED})
 RUNS = frozenset({Phase.RUNNING, Phase.SAVING, Phase.SAVEPOINTING, Phase.STOP_FAILED})
+TOLD_IN_PLACE = frozenset(("failing", phase) for phase in RUNS)
 MOVES = {
     **{phase: {Phase.PREPARING, Phase.DELETED} for phase in AT_REST},
     Phase.PREPARING: {Phase.WAITING, Phase.CANCELING, Phase.CLEARING},
@@ -65,6 +66,7 @@ class Oracle:
         self._owed: Counter[tuple[int, int, str]] = Counter()
         self._first_attempt: dict[int, int] = {}
         self._in_a_row: Counter[int] = Counter()
+        self._in_place: Counter[tuple[int, int]] = Counter()
         self._counted: dict[int, Counted] = {}
         self._judged: set[str] = set()
         self._versions: dict[int, int] = {}
@@ -122,8 +124,12 @@ class Oracle:
                 self._owed[row.job_id, row.attempt, event] += 1
         if rows:
             assert max(self._owed.values(), default=0) <= 1
-            told = Counter((body["job_id"], body["attempt"], body["event"]) for body in self.world.jobs.notices())
+            bodies = self.world.jobs.notices()
+            in_place = [body for body in bodies if (body["event"], Phase(body["phase"])) in TOLD_IN_PLACE]
+            told = Counter((body["job_id"], body["attempt"], body["event"]) for body in bodies if body not in in_place)
             assert told == self._owed
+            often = Counter((body["job_id"], body["attempt"]) for body in in_place)
+            assert all(3 * times <= self._in_place[of] for of, times in often.items())
 
     def _told(self, before: Row[Any] | None, after: Row[Any]) -> str:
         """What the topic is told of the move: the end of an incident, and once that it goes on."""
@@ -161,6 +167,7 @@ class Oracle:
             counted = self._counted[job.id] = Counted(record.first_attempt)
         assert record.restarts >= counted.total
         counted.times += [now] * (record.restarts - counted.total)
+        self._in_place[job.id, record.attempt] = max(self._in_place[job.id, record.attempt], record.flink_restarts)
         counted.total = record.restarts
         rows = self.world.jobs.restart_times(job, now)
         assert all(at <= now for at in rows)

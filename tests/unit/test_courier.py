@@ -188,7 +188,8 @@ def test_a_topic_without_subscribers_is_told_in_the_journal(stand: Stand) -> Non
     stand.topics.unsubscribe(stand.topics.subscriptions(PROJECT)[0], now_ms=stand.ms)
     job = stand.failing()
     deliver_all(stand.courier)
-    assert stand.journal(job) == ["Nobody was told: the topic alarms has no confirmed subscription."]
+    why = "The topic alarms has no confirmed subscription."
+    assert stand.journal(job) == [f"Nobody was told: {why} Have one confirmed and retry (headrace notices)."]
 
 
 def test_what_is_refused_for_good_or_for_too_long_is_dead(stand: Stand, http: HttpReceiver) -> None:

@@ -34,6 +34,27 @@ def test_what_a_move_tells(before: Record, phase: Phase, in_a_row: int, expected
     assert notices.event(before, before.evolve(phase=phase), in_a_row) is expected
 
 
+RUNS = Record(Phase.RUNNING, 1, first_attempt=1, ran=True, flink_restarts=2, restarts=2)
+
+
+@pytest.mark.parametrize(
+    ("before", "more", "in_a_row", "expected"),
+    [
+        (RUNS, 1, GOES_ON - 1, None),
+        (RUNS, 1, GOES_ON, Event.FAILING),
+        (RUNS, 1, GOES_ON + 1, None),
+        (RUNS, 2, GOES_ON + 1, Event.FAILING),
+        (RUNS, 9, GOES_ON + 9, None),
+        (RUNS.evolve(phase=Phase.SAVEPOINTING), 1, GOES_ON, Event.FAILING),
+        (RUNS.evolve(phase=Phase.STARTING), 1, GOES_ON, None),
+        (RUNS, 0, GOES_ON, None),
+    ],
+)
+def test_what_restarts_in_place_tell(before: Record, more: int, in_a_row: int, expected: Event | None) -> None:
+    after = before.evolve(flink_restarts=before.flink_restarts + more, restarts=before.restarts + more)
+    assert notices.event(before, after, in_a_row) is expected
+
+
 def test_the_words() -> None:
     job = Job(7, "p", JobSpec("orders"), record=AGAIN)
     told = notices.body(job, AGAIN.evolve(phase=Phase.RUNNING, failure=""), Event.RECOVERED)

@@ -55,6 +55,7 @@ def test_a_bucket_has_keys_of_its_own(tmp_path: Path) -> None:
         ({"s3_endpoint": "https://obs.example.com:port"}, "must be http"),
         ({"s3_endpoint": "https://AK:SK@obs.example.com"}, "must not have keys"),
         ({"s3_proxy": "proxy"}, "must be http"),
+        ({"s3_proxy": "https://proxy:3128"}, "Flink speaks no TLS to a proxy"),
         ({"s3_timeout_seconds": 0}, "greater than 0"),
         ({"stage_cache_mb": -1}, "greater than or equal to 0"),
     ],

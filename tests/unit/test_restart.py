@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.domain import restart
-from headrace.domain.restart import HOUR_MS, NO_RESTARTS, Budget
+from headrace.domain.restart import CALM_MS, HOUR_MS, NO_RESTARTS, Budget
 from tests.support.promises import promise
 
 NOW = 10 * HOUR_MS
@@ -74,6 +74,23 @@ def test_what_is_left(budget: Budget, left: int | None, one_more: bool, two_more
 )
 def test_the_waiting_between_two_tries(recent: int, seconds: int) -> None:
     assert restart.backoff_ms(recent) == seconds * 1000
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "expected"),
+    [
+        ((), 0),
+        ((5,), 1),
+        ((0, 1, 2), 3),
+        ((0, 0, 0), 3),
+        ((0, CALM_MS - 1, 2 * CALM_MS - 2), 3),
+        ((0, CALM_MS), 1),
+        ((0, 1, CALM_MS + 1, CALM_MS + 2), 2),
+        ((0, CALM_MS, CALM_MS + 1, 2 * CALM_MS + 1), 1),
+    ],
+)
+def test_restarts_without_calm_in_between(times_ms: tuple[int, ...], expected: int) -> None:
+    assert restart.in_a_row(times_ms) == expected
 
 
 @laws

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.control.shipping import Mark, Rolling, ship
+from headrace.control.shipping import Mark, Rolling, Segments, ship
 from headrace.domain.errors import Unavailable
 from headrace.runtimes.logfiles import LogFile
 
@@ -31,6 +32,16 @@ class Bucket:
         if self.broken:
             raise Unavailable("the bucket does not answer")
         self.segments[mark.day, mark.number] = content
+
+    def size(self, mark: Mark) -> int | None:
+        if self.broken:
+            raise Unavailable("the bucket does not answer")
+        content = self.segments.get((mark.day, mark.number))
+        return None if content is None else len(content)
+
+    @property
+    def all(self) -> Segments:
+        return Segments(self.put, self.size)
 
     @property
     def text(self) -> str:
@@ -66,11 +77,12 @@ def bucket() -> Bucket:
 
 
 def ship_all(log: Log, mark: Mark, bucket: Bucket, now_ms: int = NOON, segment_bytes: int = 1 << 20) -> Mark:
-    while True:
-        after = ship(log.file, mark, now_ms, bucket.put, Rolling(segment_bytes, HOUR))
+    for _ in range(10_000):
+        after = ship(log.file, log.file.size, mark, now_ms, bucket.all, Rolling(segment_bytes, HOUR))
         if after == mark:
             return mark
         mark = after
+    raise AssertionError("it has no end")
 
 
 def test_what_grows_is_taken_again_and_again(log: Log, bucket: Bucket) -> None:
@@ -155,37 +167,88 @@ def test_what_is_gone_but_was_taken_is_not_missed(log: Log, bucket: Bucket) -> N
 def test_nothing_is_noted_of_what_could_not_be_stored(log: Log, bucket: Bucket) -> None:
     log.write("one\n")
     bucket.broken = True
-    about_to = ship(log.file, Mark(), NOON, bucket.put, Rolling())
+    about_to = ship(log.file, log.file.size, Mark(), NOON, bucket.all, Rolling())
     with pytest.raises(Unavailable):
-        ship(log.file, about_to, NOON, bucket.put, Rolling())
+        ship(log.file, log.file.size, about_to, NOON, bucket.all, Rolling())
     bucket.broken = False
     ship_all(log, about_to, bucket)
     assert bucket.text == "one\n"
 
 
+def test_a_loss_is_told_once(log: Log, bucket: Bucket) -> None:
+    """The second line counts what went since the first one, and nothing of that."""
+    log.write("one\ntwo\n")
+    log.lose(2)
+    mark = ship_all(log, Mark(), bucket)
+    log.write("three\nfour\nfive\n")
+    log.lose(15)
+    ship_all(log, mark, bucket)
+    told = "[Headrace: {} bytes of the log are missing here: they were gone before they could be written here]\n"
+    assert bucket.text == f"{told.format(4)}two\n{told.format(11)}five\n"
+
+
+def test_what_was_stored_is_not_repeated_when_its_beginning_goes(log: Log, bucket: Bucket) -> None:
+    """The answer of a put was lost, and the spool passes its segment."""
+    log.write("one\n")
+    mark = ship_all(log, Mark(), bucket)
+    log.write("two\n")
+    mark = ship(log.file, log.file.size, mark, NOON, bucket.all, Rolling())
+    ship(log.file, log.file.size, mark, NOON, bucket.all, Rolling())
+    log.write("three\n")
+    log.lose(6)
+    bucket.broken = True
+    with pytest.raises(Unavailable):
+        ship(log.file, log.file.size, mark, NOON, bucket.all, Rolling())
+    bucket.broken = False
+    ship_all(log, mark, bucket)
+    assert bucket.text == "one\ntwo\nthree\n"
+
+
 times = st.integers(NOON - 30 * HOUR, NOON + 30 * HOUR)
+SPOOL = 20
+"""Bytes that never go: the two newest lines."""
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(1, 9)),
         st.tuples(st.just("ship"), times),
         st.tuples(st.just("crash"), times),
+        st.tuples(st.just("lose"), st.integers(1, 40)),
     ),
     max_size=30,
 )
 
 
+@settings(max_examples=500)
 @given(steps)
 def test_there_is_neither_a_gap_nor_a_repeat(
     tmp_path_factory: pytest.TempPathFactory, taken: list[tuple[str, int]]
 ) -> None:
-    """A crash is one between storing a segment and noting it. The clock may be set to any time."""
-    log, bucket, mark, lines = Log(tmp_path_factory.mktemp("log")), Bucket(), Mark(), 0
+    """A crash is one between storing a segment and noting it, or an answer that was lost. The clock may be set to any
+    time. What the spool loses is counted to the byte.
+    """
+    log, bucket, mark, said, gone = Log(tmp_path_factory.mktemp("log")), Bucket(), Mark(), "", 0
     for what, value in taken:
         if what == "write":
-            log.write("".join(f"line {number}\n" for number in range(lines, lines + value)))
-            lines += value
-            continue
-        after = ship(log.file, mark, value, bucket.put, Rolling(16, HOUR))
-        mark = mark if what == "crash" else after
+            lines = said.count("\n")
+            text = "".join(f"line {number}\n" for number in range(lines, lines + value))
+            said += text
+            log.write(text)
+        elif what == "lose":
+            gone = max(gone, min(gone + value, len(said) - SPOOL))
+            log.lose(gone)
+        else:
+            after = ship(log.file, log.file.size, mark, value, bucket.all, Rolling(16, HOUR))
+            mark = mark if what == "crash" else after
     ship_all(log, mark, bucket, segment_bytes=16)
-    assert bucket.text == "".join(f"line {number}\n" for number in range(lines))
+    assert accounted(bucket.text, said) == len(said)
+
+
+def accounted(text: str, said: str) -> int:
+    """How far the text comes in what was said; it is that, but for what it tells to be missing."""
+    at = 0
+    for line in text.splitlines(keepends=True):
+        told = re.match(r"\[Headrace: (\d+) bytes", line)
+        if not told:
+            assert said.startswith(line, at), f"{line!r} at {at}"
+        at += int(told[1]) if told else len(line)
+    return at

@@ -31,6 +31,7 @@ from headrace.domain.job import (
 )
 from headrace.domain.queue import Claim
 from headrace.domain.rights import Caller
+from headrace.runtimes.fake_machine import FakeMachine
 from headrace.store import codec, journal
 from headrace.store.audit import Trace
 from headrace.store.database import Database
@@ -260,6 +261,28 @@ def test_a_failure_owes_one_notice(stores: Stores, phase: Phase) -> None:
     assert stores.jobs.notices() == [
         {"job_id": job.id, "job_name": "loud", "attempt": 1, "phase": str(phase), "event": str(phase)}
         | {"cause": "out of memory"}
+    ]
+
+
+def test_restarts_in_place_owe_one_notice_until_there_is_calm(stores: Stores) -> None:
+    job, machine = stores.job(phase=Phase.RUNNING, smn_topic="alarm"), FakeMachine()
+    clock = job_clock(stores.database, machine)
+
+    def restarted(minutes_later: int, more: int = 1) -> int:
+        nonlocal job
+        machine.let_pass(minutes_later * 60_000)
+        record, made = job.record, job.record.flink_restarts + more
+        record = record.evolve(flink_restarts=made, restarts=record.restarts + more, note=f"it broke ({made})")
+        job = stores.jobs.move(job, record, now_ms=4, clock=clock)
+        return len(stores.jobs.notices())
+
+    assert [restarted(minutes) for minutes in (0, 9, 9, 9, 9, 9)] == [0, 0, 1, 1, 1, 1]
+    assert [restarted(minutes) for minutes in (11, 11, 11, 1, 1)] == [1, 1, 1, 1, 2]
+    assert restarted(70, more=5) == 3, "also if they are seen at once"
+    assert [(told["event"], told["cause"]) for told in stores.jobs.notices()] == [
+        ("failing", "it broke (3)"),
+        ("failing", "it broke (11)"),
+        ("failing", "it broke (16)"),
     ]
 
 
