@@ -144,12 +144,15 @@ def build(
         if identity.founded is not None:
             founded(identity.founded)
         storage = held.enter_context(open_storage(settings, home, identity, buckets, now_ms))
-        artifacts = ArtifactResolver(storage.objects, package_files, packages.object_key, storage.owner)
+        staged, asked = (
+            ArtifactResolver(objects, package_files, packages.object_key, storage.owner(objects))
+            for objects in (storage.objects, storage.asked)
+        )
         engines = EngineStore(settings.engine_store, settings.engine_java_homes)
         runtime = LocalRuntime(
             home.folder,
             engines,
-            fetcher(artifacts, StageCache(home.folder / "cache", settings.stage_cache_mb << 20)),
+            fetcher(staged, StageCache(home.folder / "cache", settings.stage_cache_mb << 20)),
             endpoint=flinks_way(settings, storage),
             limits=Limits(
                 settings.unresponsive_after_seconds,
@@ -198,8 +201,8 @@ def build(
             queues=queues,
             packages=packages,
             package_files=package_files,
-            objects=storage.objects,
-            artifacts=artifacts,
+            objects=storage.asked,
+            artifacts=asked,
             runtime=runtime,
             directory=identity.directory,
             privileges=PrivilegeStore(database),
@@ -217,7 +220,7 @@ def build(
             topic_exists=post.topic_exists,
             wake_courier=post.courier.wake,
             accounts=Accounts(identity, settings, now_ms, time.monotonic),
-            bucket_owner=storage.owner,
+            bucket_owner=storage.owner(storage.asked),
             nudge=driver.nudge,
             resolve_engine=resolve,
             check_jar=_jar_checker(engines),

@@ -16,17 +16,20 @@ from headrace.objects import access
 from headrace.objects.access import Keys
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.base import Objects
-from headrace.objects.cache import StageCache, Staged
+from headrace.objects.cache import StageCache, Staged, Told
 from headrace.objects.folder import FolderObjects
 from headrace.objects.s3 import S3Objects
+from headrace.objects.turns import OF_API, OF_DRIVER, Turns
 from headrace.runtimes.object_server import ObjectServer
 from headrace.runtimes.s3 import S3Store
 from headrace.runtimes.staging import Fetch
-from headrace.runtimes.turns import Turns
 from headrace.settings import Settings
 from headrace.store.buckets import BucketStore
 
 log = logging.getLogger(__name__)
+
+Owner = Callable[[str], str | None]
+"""Bucket -> id of its project, None if it is nobody's."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,15 @@ class Storage:
     """The buckets of one server.
 
     Attributes:
-        owner: bucket -> id of its project, None if it is nobody's.
+        objects: for who has a thread of its own.
+        asked: the same ones for the API, and only a few at a time where they are elsewhere.
+        owner: whose a bucket is, by those who may ask for buckets; a bucket may have to be looked for.
         server: the embedded S3 server, if the buckets are in one.
     """
 
     objects: Objects
-    owner: Callable[[str], str | None]
+    asked: Objects
+    owner: Callable[[Objects], Owner]
     server: ObjectServer | None
 
 
@@ -58,7 +64,8 @@ def open_storage(
             server.start()
         objects = _objects(settings, home, server)
         _adopt(objects, buckets, identity, now_ms)
-        yield Storage(objects, _owner(objects, buckets, identity, now_ms), server)
+        asked = objects if objects.root is not None else Turns(objects, OF_API)
+        yield Storage(objects, asked, lambda by: _owner(by, buckets, identity, now_ms), server)
     finally:
         if server is not None:
             server.close()
@@ -67,8 +74,8 @@ def open_storage(
 def fetcher(artifacts: ArtifactResolver, cache: StageCache) -> Fetch:
     """Puts what a job names where it is wanted, through the cache."""
 
-    def fetch(project_id: str, reference: str, target: Path) -> Staged:
-        return cache.put(artifacts.locate(project_id, reference), target)
+    def fetch(project_id: str, reference: str, target: Path, told: Told) -> Staged:
+        return cache.put(artifacts.locate(project_id, reference), target, told)
 
     return fetch
 
@@ -78,8 +85,9 @@ def flinks_way(settings: Settings, storage: Storage) -> S3Store | None:
     if not isinstance(storage.objects, S3Objects):
         return None
     plugins = S3Plugins(settings.engine_store, settings.s3_plugin_folder)
-    access, owner = storage.objects.access, storage.owner
-    return S3Store(access, Turns(storage.objects), plugins, lambda project_id, bucket: owner(bucket) == project_id)
+    access, turns = storage.objects.access, Turns(storage.objects, OF_DRIVER)
+    owner = storage.owner(turns)
+    return S3Store(access, turns, plugins, lambda project_id, bucket: owner(bucket) == project_id)
 
 
 def _server(settings: Settings, home: Home, identity: Identity) -> ObjectServer | None:
@@ -115,9 +123,7 @@ def _adopt(objects: Objects, buckets: BucketStore, identity: Identity, now_ms: C
             buckets.claim(bucket, identity.first_project.id, now_ms=now_ms())
 
 
-def _owner(
-    objects: Objects, buckets: BucketStore, identity: Identity, now_ms: Callable[[], int]
-) -> Callable[[str], str | None]:
+def _owner(objects: Objects, buckets: BucketStore, identity: Identity, now_ms: Callable[[], int]) -> Owner:
     """Whose a bucket is. On a server of one user all that there are are theirs, also those made meanwhile elsewhere."""
 
     def owner(bucket: str) -> str | None:

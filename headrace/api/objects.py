@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +21,9 @@ from headrace.domain.rights import Standing
 from headrace.objects.paths import check_bucket
 
 router = APIRouter(prefix="/headrace/v1/{project_id}")
+
+READ_AT_ONCE = 8
+_READERS: RunVar[CapacityLimiter] = RunVar("readers of objects")
 
 OCTETS = "application/octet-stream"
 BINARY = {"type": "string", "format": "binary"}
@@ -149,4 +155,15 @@ def get(bucket: str, key: str, access: Annotated[Access, needs(Standing.MEMBER)]
     """The object's bytes."""
     access.bucket(bucket)
     size, content = parts.objects.get_stream(bucket, key)
-    return StreamingResponse(content, media_type=OCTETS, headers={"Content-Length": str(size)})
+    return StreamingResponse(_pieces(content), media_type=OCTETS, headers={"Content-Length": str(size)})
+
+
+async def _pieces(content: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Read by threads that are for this alone: a storage that falls silent leaves those of all other requests."""
+    try:
+        readers = _READERS.get()
+    except LookupError:  # the first one of this server
+        readers = CapacityLimiter(READ_AT_ONCE)
+        _READERS.set(readers)
+    while (piece := await to_thread.run_sync(next, content, None, limiter=readers)) is not None:
+        yield piece

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from headrace.domain.errors import EngineUnknown, HeadraceError
+from headrace.domain.errors import BucketForbidden, EngineUnknown, HeadraceError
 from headrace.flink import catalog
 from headrace.flink.engines import EngineStore
 from headrace.flink.s3 import S3Plugins
@@ -125,11 +125,19 @@ def _endpoint(settings: Settings) -> Iterator[Finding]:
         return
     what = f"object storage at {settings.s3_endpoint}"
     try:
-        found = S3Objects(access.of_settings(settings)).buckets()
+        yield Finding(good=True, what=f"{what}: {_buckets(S3Objects(access.of_settings(settings)))}")
     except HeadraceError as error:
         yield Finding(good=False, what=what, remedy=str(error))
-    else:
-        yield Finding(good=True, what=f"{what}: {len(found)} bucket(s)")
+
+
+def _buckets(objects: S3Objects) -> str:
+    """What the keys reach. Those that are limited to buckets may be forbidden to list any, and are good as well."""
+    try:
+        return f"{len(objects.buckets())} bucket(s)"
+    except BucketForbidden:
+        own = [bucket for bucket in sorted(objects.access.keys) if objects.has_bucket(bucket)]
+        named = f"; with keys of their own: {', '.join(own)}" if own else ""
+        return f"it takes the keys, which may not list buckets{named}"
 
 
 def _server(settings: Settings) -> Iterator[Finding]:

@@ -6,20 +6,21 @@
     <root>/versions/<id>.json         which content one version of one object is
     <root>/parts/<id>.part  .json     one that is being fetched, and a hash of what is surely on the disk of it
 
-A version is fetched by one thread, and whoever else wants it waits. What broke off, goes on where it was; what was
-damaged, is fetched anew: a content's hash is looked at each time before it is handed out.
+A version is fetched by one thread, and whoever else wants it waits; a few are fetched at the same time. What broke off
+goes on where it was. What was damaged is fetched anew: a content's hash is looked at before it is handed out.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,13 @@ from headrace.objects.sources import Source
 MARK_BYTES = 32 << 20
 """So often it is recorded how far a fetch is: a crash costs no more."""
 CHUNK = 1 << 20
+AT_ONCE = 4
+"""Versions that are fetched at the same time."""
+LOOK_S = 1.0
+"""So often whoever waits says so."""
+
+Told = Callable[[str], None]
+"""Is told what goes on, or is waited for; an exception from it ends the call. Of a fetch, what came is kept."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,9 @@ class StageCache:
         self._locks: dict[str, threading.Lock] = {}
         self._wanted: Counter[str] = Counter()
         self._guard = threading.Lock()
+        self._places = threading.BoundedSemaphore(AT_ONCE)
 
-    def put(self, source: Source, target: Path) -> Staged:
+    def put(self, source: Source, target: Path, told: Told = lambda _: None) -> Staged:
         """Makes ``target`` the content of this version: a hard link, or a copy where there can be none. It must not be
         written to.
 
@@ -63,8 +72,8 @@ class StageCache:
             OSError: this machine's disk.
         """
         name = hashlib.sha256(source.version.encode()).hexdigest()[:32]
-        with self._alone(name):
-            staged = self._known(name) or self._fetched(name, source)
+        with self._alone(name, lambda: told(f"waiting for another job, which fetches {source.name}")):
+            staged = self._known(name) or self._brought(name, source, told)
             content = self._contents / staged.sha256
             os.utime(content)
             _link(content, target)
@@ -72,12 +81,12 @@ class StageCache:
         return staged
 
     @contextlib.contextmanager
-    def _alone(self, name: str) -> Iterator[None]:
+    def _alone(self, name: str, waiting: Callable[[], None]) -> Iterator[None]:
         with self._guard:
             self._wanted[name] += 1
             lock = self._locks.setdefault(name, threading.Lock())
         try:
-            with lock:
+            with _held(lock, waiting):
                 yield
         finally:
             with self._guard:
@@ -100,12 +109,25 @@ class StageCache:
         content.unlink(missing_ok=True)
         return None
 
-    def _fetched(self, name: str, source: Source) -> Staged:
+    def _brought(self, name: str, source: Source, told: Told) -> Staged:
+        """Makes room for it first. A disk that is full all the same gets all the room there is, and another try."""
+        with _held(self._places, lambda: told(f"waiting with {source.name}: {AT_ONCE} other files are fetched now")):
+            part = self._parts / f"{name}.part"
+            self._make_room(coming=source.size - (part.stat().st_size if part.exists() else 0))
+            try:
+                return self._fetched(name, source, told)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._make_room(limit=0):
+                    raise
+            return self._fetched(name, source, told)
+
+    def _fetched(self, name: str, source: Source, told: Told) -> Staged:
         part = self._parts / f"{name}.part"
         with _Part(part, source.size) as writer:
             if writer.done < source.size:
                 for piece in source.stream(writer.done):
                     writer.add(piece)
+                    told(f"fetching {source.name}: {100 * writer.done // source.size} %")
             if writer.done != source.size:
                 writer.drop()
                 raise ObjectReplaced(
@@ -124,24 +146,29 @@ class StageCache:
         writer.mark.unlink(missing_ok=True)
         return staged
 
-    def _make_room(self) -> None:
-        """Least recently used goes first, and never what a deployment has, or a thread is just about to."""
+    def _make_room(self, coming: int = 0, limit: int | None = None) -> bool:
+        """Least recently used goes first, and never what a deployment has, or a thread is just about to. ``coming``:
+        bytes that there must be room for besides. Whether anything went.
+        """
+        allowed, went = (self._limit if limit is None else limit) - coming, False
         with self._guard:
             busy = set(self._wanted)
             wanted = {record["sha256"] for name in busy if (record := _read(self._versions / f"{name}.json"))}
             files = [found for folder in (self._contents, self._parts) for found in _listed(folder)]
             total = sum(status.st_size for _, status in files)
             for path, status in sorted(files, key=lambda found: found[1].st_mtime_ns):
-                if total <= self._limit:
+                if total <= allowed:
                     break
                 if status.st_nlink == 1 and path.name not in wanted and path.name.partition(".")[0] not in busy:
                     path.unlink(missing_ok=True)
                     total -= status.st_size
+                    went = True
             for path, _ in _listed(self._versions):
                 record = _read(path)
                 gone = record is None or not (self._contents / str(record["sha256"])).exists()
                 if gone and path.name.partition(".")[0] not in busy:
                     path.unlink(missing_ok=True)
+        return went
 
 
 class _Part:
@@ -196,6 +223,19 @@ class _Part:
                 os.truncate(self._path, self.done)
                 return
         self.drop()
+
+
+@contextlib.contextmanager
+def _held(lock: threading.Lock | threading.Semaphore, waiting: Callable[[], None]) -> Iterator[None]:
+    """``waiting`` is called when it must be waited for, and ends that by an exception."""
+    if not lock.acquire(blocking=False):
+        waiting()
+        while not lock.acquire(timeout=LOOK_S):
+            waiting()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _listed(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

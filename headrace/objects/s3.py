@@ -7,29 +7,31 @@ twice here: whoever calls tries again, and tells why it waits.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from obstore.exceptions import BaseError
 
-from headrace.domain.errors import BadField, BucketNotFound, ObjectNotFound, ObjectReplaced
+from headrace.domain.errors import BadField, BucketNotFound, HeadraceError, ObjectNotFound, ObjectReplaced, StoreSilent
 from headrace.objects.access import S3Access
 from headrace.objects.base import ObjectInfo
 from headrace.objects.folder import Counted
 from headrace.objects.paths import ObjectRef, check_bucket, check_key
 from headrace.objects.s3_buckets import Buckets
-from headrace.objects.s3_client import bucket_client, client_options
-from headrace.objects.s3_errors import told
+from headrace.objects.s3_client import SLOWEST, bucket_client, client_options, sending_limit_s, sending_options, step_of
+from headrace.objects.s3_errors import has_answered, meaning, told
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta
     from obstore.store import S3Store
 
 CHUNK = 1024 * 1024
-PART = 8 * 1024 * 1024
-"""Of an upload in parts: S3 takes 10 000, so 80 GB; four of them are in memory."""
+PART = 5 * 1024 * 1024
+"""Of an upload in parts: S3 takes none that are smaller, and 10 000, so 50 GB."""
+AT_ONCE = 2
+"""Parts that are on their way, and in memory: they share the link."""
 
 
 class S3Objects:
@@ -43,7 +45,7 @@ class S3Objects:
         """
         self._access = access
         self._options = client_options(access)
-        self._stores: dict[str, S3Store] = {}
+        self._stores: dict[tuple[str, int], S3Store] = {}
         self._lock = Lock()
         self._buckets = Buckets(access, self._store)
 
@@ -88,8 +90,11 @@ class S3Objects:
     def head(self, bucket: str, key: str) -> ObjectInfo:
         """What is known of the object; raises BucketNotFound, ObjectNotFound."""
         store = self._store(bucket)
-        with suppress(BaseError, FileNotFoundError):
+        try:
             return _info(store.head(check_key(key)))
+        except (BaseError, FileNotFoundError) as error:
+            if not has_answered(str(error)):
+                raise meaning(self._access.named, bucket, key, str(error)) from error
         # What refuses a HEAD has no body, and so no reason. A GET tells it; what it would bring is not read.
         with self._told(bucket, key):
             return _info(store.get(key).meta)
@@ -127,16 +132,24 @@ class S3Objects:
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """Stores an object, whole or not at all; raises BucketNotFound, BadField."""
-        with self._told(bucket, check_key(key)):
-            self._store(bucket).put(key, content, use_multipart=False)
+        size = len(content)
+        if size > PART:
+            with self._told(bucket, check_key(key), PART * AT_ONCE):
+                self._sender(bucket, PART * AT_ONCE).put(
+                    key, content, use_multipart=True, chunk_size=PART, max_concurrency=AT_ONCE
+                )
+            return
+        with self._told(bucket, check_key(key), step_of(size)):
+            self._sender(bucket, step_of(size)).put(key, content, use_multipart=False)
 
     def put_new(self, bucket: str, key: str, content: bytes) -> bool:
         """Stores an object; False if there is one of this key. Raises BucketNotFound, BadField."""
         if self.exists(bucket, key):  # not every endpoint knows a PUT with a condition, and some pass it over
             return False
+        step = step_of(len(content))
         try:
-            with self._told(bucket, key):
-                self._store(bucket).put(key, content, mode="create", use_multipart=False)
+            with self._told(bucket, key, step):
+                self._sender(bucket, step).put(key, content, mode="create", use_multipart=False)
         except FileExistsError:
             return False
         return True
@@ -148,8 +161,10 @@ class S3Objects:
             BodyTooLarge: more than ``max_bytes`` came; nothing was stored.
         """
         counted = Counted(bucket, key, chunks, max_bytes)
-        with self._told(bucket, check_key(key)):
-            await self._store(bucket).put_async(key, counted.pieces(), chunk_size=PART, max_concurrency=4)
+        await self._answers(bucket, check_key(key))
+        with self._told(bucket, key, PART * AT_ONCE):
+            sender = self._sender(bucket, PART * AT_ONCE)
+            await sender.put_async(key, counted.pieces(), chunk_size=PART, max_concurrency=AT_ONCE)
         return counted.size
 
     def listing(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -192,15 +207,41 @@ class S3Objects:
             for piece in stream:
                 yield bytes(piece)  # type: ignore[call-overload]
 
-    def _told(self, bucket: str, key: str = "") -> AbstractContextManager[None]:
-        return told(self._access.named, bucket, key)
+    async def _answers(self, bucket: str, key: str) -> None:
+        """Raises StoreSilent if nobody answers: the upload itself would find that out much later."""
+        try:
+            with self._told(bucket, key):
+                await self._store(bucket).head_async(key)
+        except StoreSilent:
+            raise
+        except HeadraceError:
+            return  # there is no such object yet, or the upload is told why not
+
+    def _told(self, bucket: str, key: str = "", sent: int = 0) -> AbstractContextManager[None]:
+        """``sent``: bytes that the request's limit is for."""
+        slow = ""
+        if sent:
+            slow = (
+                f"in {sending_limit_s(self._access, sent):.0f} s it did not take what was sent for {{}}. Either it "
+                f"hangs, or the link to it is slower than {SLOWEST // 1024} KB in a second"
+            )
+        return told(self._access.named, bucket, key, slow)
 
     def _store(self, bucket: str) -> S3Store:
-        """One client, with its connections, per bucket."""
+        """For requests without bodies."""
+        return self._client(bucket, 0)
+
+    def _sender(self, bucket: str, size: int) -> S3Store:
+        """For requests of so many bytes at once."""
+        return self._client(bucket, size)
+
+    def _client(self, bucket: str, size: int) -> S3Store:
+        """One, with its connections, per bucket and limit."""
         with self._lock:
-            if bucket not in self._stores:
-                self._stores[bucket] = bucket_client(self._access, check_bucket(bucket), self._options)
-            return self._stores[bucket]
+            if (bucket, size) not in self._stores:
+                options = sending_options(self._access, self._options, size) if size else self._options
+                self._stores[bucket, size] = bucket_client(self._access, check_bucket(bucket), options)
+            return self._stores[bucket, size]
 
 
 def _info(meta: ObjectMeta) -> ObjectInfo:

@@ -25,6 +25,8 @@ _MINUTE = timedelta(minutes=1)
 _OWN_REGION = "us-east-1"
 """A bucket in this region must not name it."""
 MAX_LISTING = 8 << 20
+MOST_KEPT = 64
+"""Connections to one host that are kept for the next request; more than threads ask at once."""
 
 
 class Buckets:
@@ -125,6 +127,11 @@ def _http(access: S3Access) -> urllib3.PoolManager:
         login = access.proxy_login
         headers = {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else None
         return urllib3.ProxyManager(
-            access.proxy, proxy_headers=headers, retries=False, timeout=timeout, ssl_context=trusted
+            access.proxy,
+            proxy_headers=headers,
+            maxsize=MOST_KEPT,
+            retries=False,
+            timeout=timeout,
+            ssl_context=trusted,
         )
-    return urllib3.PoolManager(retries=False, timeout=timeout, ssl_context=trusted)
+    return urllib3.PoolManager(maxsize=MOST_KEPT, retries=False, timeout=timeout, ssl_context=trusted)

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Credential
 
 
+SLOWEST = 32 * 1024
+"""Bytes in a second: what is sent over a slower link than this is given up."""
+LEAST_SENT = 64 * 1024
+"""Bytes that one limit is for; the next one is for four times as much."""
+
+
 def client_options(access: S3Access) -> ClientConfig:
-    """How connections are made. How long a whole answer takes is its size's affair: only silence counts.
+    """How connections are made by which little is sent. How long a whole answer takes is its size's affair: only
+    silence counts.
 
     Raises:
         OSError: the CA file cannot be read.
@@ -36,6 +43,28 @@ def client_options(access: S3Access) -> ClientConfig:
     if access.ca_file is not None:
         options["root_certificate"] = access.ca_file.read_bytes()
     return options
+
+
+def step_of(size: int) -> int:
+    """``size`` bytes, rounded up so that there are few limits, and few clients."""
+    step = LEAST_SENT
+    while step < size:
+        step *= 4
+    return step
+
+
+def sending_limit_s(access: S3Access, size: int) -> float:
+    """How long a request with a body may take, with ``size`` bytes on their way at once."""
+    return access.timeout_s + size / SLOWEST
+
+
+def sending_options(access: S3Access, options: ClientConfig, size: int) -> ClientConfig:
+    """As ``options``, for requests with bodies. There is no silence to go by: the client's limit for it runs while it
+    sends, however well that goes. So the whole request has a limit, which grows with what is sent.
+    """
+    limited: ClientConfig = {**options, "timeout": timedelta(seconds=sending_limit_s(access, size))}
+    del limited["read_timeout"]
+    return limited
 
 
 def bucket_client(access: S3Access, bucket: str, options: ClientConfig) -> S3Store:

@@ -46,8 +46,8 @@ _NO_BUCKET = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
 
 @contextmanager
-def told(endpoint: str, bucket: str, key: str = "") -> Iterator[None]:
-    """Turns what obstore raises about this object, or bucket, into our errors.
+def told(endpoint: str, bucket: str, key: str = "", slow: str = "") -> Iterator[None]:
+    """Turns what obstore raises about this object, or bucket, into our errors; ``slow``: see ``meaning``.
 
     Raises:
         BucketNotFound, ObjectNotFound, ObjectReplaced, FileExistsError, StoreSilent, StoreRefused, BucketForbidden,
@@ -60,7 +60,7 @@ def told(endpoint: str, bucket: str, key: str = "") -> Iterator[None]:
     except PreconditionError as error:
         raise ObjectReplaced(f"The object {ObjectRef(bucket, key)} was replaced while it was read.") from error
     except (BaseError, FileNotFoundError) as error:
-        raise meaning(endpoint, bucket, key, str(error)) from error
+        raise meaning(endpoint, bucket, key, str(error), slow) from error
 
 
 def code_in(text: str) -> str:
@@ -74,8 +74,15 @@ def _answer(text: str) -> str:
     return text.partition("status code: ")[2] or text
 
 
-def meaning(endpoint: str, bucket: str, key: str, text: str) -> HeadraceError:
-    """Our error for the endpoint's answer, or for what the client says of the connection."""
+def has_answered(text: str) -> bool:
+    """Whether the endpoint said anything at all."""
+    return _STATUS.search(text) is not None
+
+
+def meaning(endpoint: str, bucket: str, key: str, text: str, slow: str = "") -> HeadraceError:
+    """Our error for the endpoint's answer, or for what the client says of the connection. ``slow``: what it means that
+    a request took too long, with "{}" for what it was about; "" = the endpoint was silent.
+    """
     status = _STATUS.search(text)
     number = int(status[1] or status[2]) if status else 0
     code = code_in(text)
@@ -99,6 +106,11 @@ def meaning(endpoint: str, bucket: str, key: str, text: str) -> HeadraceError:
         return StoreFull(f"{where} has no room for {named} ({code or number}). Delete objects, or raise its quota.")
     if code in _NO_BUCKET:
         return BucketNotFound.of(bucket)
+    if (code == "AccessDenied" or number == 403) and not bucket:
+        return BucketForbidden(
+            f"{where} does not allow Headrace's keys to list its buckets ({code or number}). Keys for single buckets "
+            "need not: name the buckets where they are wanted."
+        )
     if code == "AccessDenied" or number == 403:
         return BucketForbidden(
             f"{where} does not allow Headrace's keys to use {named} ({code or number}). Give them read, write and list "
@@ -116,7 +128,7 @@ def meaning(endpoint: str, bucket: str, key: str, text: str) -> HeadraceError:
         )
     if number:
         return Unavailable(f"{where} refuses {named} ({code or number}): {_first_line(text)}")
-    return _unreachable(where, named, text)
+    return _unreachable(where, named, text, slow)
 
 
 def _told_of_connection(text: str) -> str:
@@ -135,7 +147,7 @@ def _busy(where: str, named: str, code: str, number: int, text: str) -> Headrace
     return StoreSilent(f"{where} cannot serve {named} now ({code or number}). It is tried again.{perhaps}")
 
 
-def _unreachable(where: str, named: str, text: str) -> HeadraceError:
+def _unreachable(where: str, named: str, text: str, slow: str) -> HeadraceError:
     """No answer at all."""
     lowered = _told_of_connection(text).lower()
     # A balancer with nothing behind it ends connections before the certificate: that passes.
@@ -146,9 +158,8 @@ def _unreachable(where: str, named: str, text: str) -> HeadraceError:
             "correct s3_endpoint."
         )
     if "kind: timeout" in lowered or "timedout" in lowered or "timed out" in lowered:
-        return StoreSilent(
-            f"{where} is too slow: it was silent for s3_timeout_seconds over {named}. It is tried again."
-        )
+        what = slow if slow and "connect" not in lowered else "it was silent for s3_timeout_seconds over {}"
+        return StoreSilent(f"{where} is too slow: {what.format(named)}. It is tried again.")
     if "dns error" in lowered:
         return StoreSilent(f"{where} cannot be found: its name is unknown here. Correct s3_endpoint, or the DNS.")
     if "kind: " in lowered or "http error" in lowered:

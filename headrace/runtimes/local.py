@@ -274,7 +274,7 @@ class LocalRuntime:
             if watched is not None:
                 watched.rest.close()
             shutil.rmtree(layout.tmp, ignore_errors=True)
-            (layout.folder / s3.FILE).unlink(missing_ok=True)  # keys: nothing of it starts any more
+            s3.forget(layout)  # keys: nothing of it starts any more
             files.write(layout.folder / GONE, {})
 
     # -- what is there --------------------------------------------------------------------------------------------

@@ -116,6 +116,12 @@ class S3Store:
         return keys
 
 
+def forget(layout: Layout) -> None:
+    """Deletes the deployment's file, and what a crash may have left of one that was being written: they hold keys."""
+    for path in layout.folder.glob(f"{FILE}*"):
+        path.unlink(missing_ok=True)
+
+
 def _tuned(key: str, plan: DeploymentPlan) -> bool:
     name = key.removeprefix("fs.s3a.")
     return any(f"{prefix}{name}" in plan.options for prefix in ("fs.s3a.", "s3a.", "s3."))

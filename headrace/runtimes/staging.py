@@ -18,7 +18,7 @@ from headrace.flink import command, config, preflight
 from headrace.flink.command import Layout
 from headrace.flink.engines import Engine, EngineStore
 from headrace.flink.installer import InstallProgress
-from headrace.objects.cache import Staged
+from headrace.objects.cache import Staged, Told
 from headrace.runtimes.s3 import S3Store
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,10 @@ log = logging.getLogger(__name__)
 OBS_PLUGIN = Path(__file__).parent.parent / "flink" / "plugins" / "headrace-obs.jar"
 PREPARED = "prepared.json"
 
-Fetch = Callable[[str, str, Path], Staged]
-"""(project id, reference, where to) -> what the file is that was put there; raises Refused, Unavailable."""
+Fetch = Callable[[str, str, Path, Told], Staged]
+"""(project id, reference, where to, who is told how far it is) -> what the file is that was put there; raises Refused,
+Unavailable.
+"""
 
 SHOWN_FILES = 20
 """So many of a job's files the journal tells of."""
@@ -71,7 +73,6 @@ class Staging:
         self._fetch = fetch
         self._going: dict[str, Preparation] = {}
         self._lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(4)
 
     def begin(self, plan: DeploymentPlan, layout: Layout, earlier: Layout | None = None) -> None:
         """Begins, unless it goes on already or is done; returns at once. What an ``earlier`` attempt of the same run
@@ -99,24 +100,25 @@ class Staging:
             return self._going.get(name, Preparation())
 
     def forget(self, name: str) -> None:
-        """The deployment is no more."""
+        """The deployment is no more: what is fetched for it is not waited for."""
         with self._lock:
             self._going.pop(name, None)
 
     def _run(self, plan: DeploymentPlan, layout: Layout, earlier: Layout | None) -> None:
-        with self._places:
-            self._prepare(plan, layout, earlier)
+        def progress(of: InstallProgress) -> None:
+            self._say(plan.name, _told(of))
 
-    def _prepare(self, plan: DeploymentPlan, layout: Layout, earlier: Layout | None) -> None:
         try:
             engine = self._engines.find(plan.engine)
             if engine is None:
                 self._say(plan.name, f"installing Flink {plan.engine}")
-                engine = self._engines.install(plan.engine, lambda p: self._say(plan.name, _told(p)))
+                engine = self._engines.install(plan.engine, progress)
             if self._s3 is not None:
-                self._s3.install(engine.version, lambda p: self._say(plan.name, _told(p)))
+                self._s3.install(engine.version, progress)
             self._say(plan.name, "staging the job's files")
-            _stage(plan, layout, engine, _Files(plan, self._fetch, earlier))
+            _stage(plan, layout, engine, _Files(plan, self._wanted, earlier))
+        except _ForgottenError:
+            log.info("%s: nobody wants it any more; its preparation ends", plan.name)
         except HeadraceError as error:
             self._fail(
                 plan.name, str(error), heals=isinstance(error, Unavailable), passes=isinstance(error, StoreSilent)
@@ -128,20 +130,38 @@ class Staging:
             log.exception("%s: preparation failed", plan.name)
             self._fail(plan.name, f"The preparation failed: {type(error).__name__}: {error}")
 
-    def _say(self, name: str, note: str) -> None:
+    def _wanted(self, plan: DeploymentPlan, reference: str, target: Path) -> Staged:
+        """Fetches a file, as long as the deployment is wanted."""
+
+        def told(note: str) -> None:
+            if not self._say(plan.name, note):
+                raise _ForgottenError
+
+        return self._fetch(plan.project_id, reference, target, told)
+
+    def _say(self, name: str, note: str) -> bool:
+        """False if it is forgotten."""
         with self._lock:
             if name in self._going:
                 self._going[name] = Preparation(PreparationState.IN_PROGRESS, note)
+            return name in self._going
 
     def _fail(self, name: str, reason: str, *, heals: bool = False, passes: bool = False) -> None:
         with self._lock:
-            self._going[name] = Preparation(PreparationState.FAILED, reason, heals, passes)
+            if name in self._going:
+                self._going[name] = Preparation(PreparationState.FAILED, reason, heals, passes)
+
+
+class _ForgottenError(Exception):
+    """The deployment is no more."""
 
 
 class _Files:
     """Where the user's files come from, and what they are."""
 
-    def __init__(self, plan: DeploymentPlan, fetch: Fetch, earlier: Layout | None) -> None:
+    def __init__(
+        self, plan: DeploymentPlan, fetch: Callable[[DeploymentPlan, str, Path], Staged], earlier: Layout | None
+    ) -> None:
         self._plan = plan
         self._fetch = fetch
         self._earlier = earlier
@@ -169,7 +189,7 @@ class _Files:
             if target.name in self._before:
                 self.contents[target.name] = self._before[target.name]
         else:
-            self.contents[target.name] = self._fetch(self._plan.project_id, reference, target)
+            self.contents[target.name] = self._fetch(self._plan, reference, target)
         return target
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import cast
@@ -18,11 +19,13 @@ from headrace.domain.observation import Preparation, PreparationState
 from headrace.domain.sizing import size
 from headrace.flink.command import Layout
 from headrace.flink.engines import Engine, EngineStore
+from headrace.flink.s3 import S3Plugins
 from headrace.objects.artifacts import ArtifactResolver
-from headrace.objects.cache import StageCache, Staged
+from headrace.objects.cache import AT_ONCE, StageCache, Staged, Told
 from headrace.objects.packages import PackageFiles
 from headrace.objects.s3 import S3Objects
-from headrace.runtimes.staging import Staging
+from headrace.runtimes.s3 import S3Store
+from headrace.runtimes.staging import Fetch, Staging
 from tests.api.conftest import MAIN, write_jar
 from tests.support.seaweed import Seaweed, seaweed
 from tests.support.server import wait_until
@@ -71,6 +74,7 @@ class Site:
 
     folder: Path
     objects: Counting
+    fetch: Fetch
     staging: Staging
 
     def layout(self, plan: DeploymentPlan) -> Layout:
@@ -127,10 +131,10 @@ def site(tmp_path: Path, weed: Seaweed) -> Site:
     resolver = ArtifactResolver(objects, PackageFiles(tmp_path / "packages"), lambda *_: "", {BUCKET: "p"}.get)
     cache = StageCache(tmp_path / "cache", 1 << 30)
 
-    def fetch(project_id: str, reference: str, target: Path) -> Staged:
-        return cache.put(resolver.locate(project_id, reference), target)
+    def fetch(project_id: str, reference: str, target: Path, told: Told) -> Staged:
+        return cache.put(resolver.locate(project_id, reference), target, told)
 
-    return Site(tmp_path, objects, Staging(cast("EngineStore", Engines(tmp_path / "engine")), fetch))
+    return Site(tmp_path, objects, fetch, Staging(cast("EngineStore", Engines(tmp_path / "engine")), fetch))
 
 
 @pytest.mark.parametrize("upload", [by_boto3, by_obs_sdk])
@@ -218,3 +222,109 @@ def test_the_storage_is_killed_in_the_midst_and_staging_goes_on(site: Site, weed
     begins = [begin for key, begin in site.objects.fetched if key == "killed/big.jar"]
     assert begins[0] == 0
     assert begins[-1] >= 8 << 20
+
+
+def test_without_flinks_s3_plugin_a_first_run_fails_and_says_how_to_get_it(
+    site: Site, weed: Seaweed, tmp_path: Path
+) -> None:
+    """As without an engine: it does not pass by itself; it heals, so that a restart is tried again."""
+    by_boto3(weed, BUCKET, write_jar(tmp_path / "app.jar", MAIN), "plugin/app.jar")
+    (tmp_path / "engines").mkdir()
+    plugins = S3Plugins(tmp_path / "engines", tmp_path / "given", {})
+    store = S3Store(access_to(weed), site.objects, plugins, lambda *_: True)
+    site.staging = Staging(cast("EngineStore", Engines(tmp_path / "other")), site.fetch, store)
+    plan = site.plan(f"obs://{BUCKET}/plugin/app.jar")
+    for _ in range(2):
+        site.begin(plan)
+        found = site.settled(plan)
+        assert (found.state, found.heals, found.passes) == (PreparationState.FAILED, True, False)
+        with pytest.raises(Unavailable, match=r"is not in s3_plugin_folder.*put .*flink-s3-fs-hadoop-1.20.1.jar there"):
+            site.begin(plan)
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "flink-s3-fs-hadoop-1.20.1.jar").write_bytes(b"the plugin")
+    site.prepared(plan)
+
+
+@dataclass
+class Held:
+    """Fetches of ``/slow/`` that stand still after their first piece, until they may go on."""
+
+    site: Site
+    go_on: threading.Event = field(default_factory=threading.Event)
+    plans: list[DeploymentPlan] = field(default_factory=list)
+
+    def begin(self, jar: str) -> None:
+        self.site.objects.midst = self._wait
+        self.plans.append(self.site.plan(jar))
+        self.site.begin(self.plans[-1])
+
+    def _wait(self, _done: int) -> None:
+        assert self.go_on.wait(60)
+
+    def runs(self, plan: DeploymentPlan) -> bool:
+        return any(thread.name == f"staging-{plan.name}" for thread in threading.enumerate())
+
+    def note(self, plan: DeploymentPlan) -> str:
+        return self.site.staging.look(plan.name, self.site.layout(plan)).note
+
+
+@pytest.fixture
+def held(site: Site, weed: Seaweed, tmp_path: Path) -> Iterator[Held]:
+    """As many as are fetched at once."""
+    jar = write_jar(tmp_path / "large.jar", MAIN).read_bytes()
+    one = Held(site)
+    try:
+        for number in range(AT_ONCE):
+            (tmp_path / "large.jar").write_bytes(bytes([number]) * (3 << 20) + jar)
+            by_boto3(weed, BUCKET, tmp_path / "large.jar", f"slow/{tmp_path.name}-{number}.jar")
+            one.begin(f"obs://{BUCKET}/slow/{tmp_path.name}-{number}.jar")
+        wait_until("all of them are fetched", lambda: len(site.objects.fetched) == AT_ONCE)
+        yield one
+    finally:
+        one.go_on.set()
+        for plan in one.plans:
+            wait_until(f"{plan.name} ends", partial(lambda plan: not one.runs(plan), plan))
+
+
+def test_slow_fetches_hold_up_no_other_preparation(site: Site, held: Held, weed: Seaweed, tmp_path: Path) -> None:
+    by_boto3(weed, BUCKET, write_jar(tmp_path / "app.jar", MAIN, "a.Other"), "quick/app.jar")
+    late = site.plan(f"obs://{BUCKET}/quick/app.jar")
+    site.begin(late)
+    wait_until(
+        "it says what it waits for", lambda: held.note(late) == "waiting with app.jar: 4 other files are fetched now"
+    )
+    again = site.plan(held.plans[0].entrypoint)
+    site.begin(again)
+    wait_until("it says so too", lambda: held.note(again).startswith("waiting for another job, which fetches"))
+    wait_until("it is fetched", lambda: held.note(held.plans[0]).startswith("fetching "))
+    held.go_on.set()
+    for plan in (*held.plans, late, again):
+        assert site.settled(plan).state is PreparationState.READY
+    assert len(site.objects.fetched) == AT_ONCE + 1
+
+
+def test_what_is_in_the_cache_is_not_waited_for(site: Site, held: Held, weed: Seaweed, tmp_path: Path) -> None:
+    held.go_on.set()
+    site.prepared(site.plan(held.plans[0].entrypoint))
+    for plan in held.plans:
+        site.settled(plan)
+    held.go_on.clear()
+    for number in range(AT_ONCE):
+        by_boto3(weed, BUCKET, tmp_path / "large.jar", f"slow/{tmp_path.name}-more-{number}.jar")
+        held.begin(f"obs://{BUCKET}/slow/{tmp_path.name}-more-{number}.jar")
+    wait_until("all places are taken", lambda: len(site.objects.fetched) == 2 * AT_ONCE)
+    site.prepared(site.plan(held.plans[0].entrypoint))
+
+
+def test_a_fetch_ends_with_the_deployment(site: Site, held: Held, weed: Seaweed, tmp_path: Path) -> None:
+    gone, *others = held.plans
+    site.staging.forget(gone.name)
+    held.go_on.set()
+    for plan in others:
+        assert site.settled(plan).state is PreparationState.READY
+    wait_until("its thread ends", lambda: not held.runs(gone))
+    assert site.staging.look(gone.name, site.layout(gone)) == Preparation()
+    assert not (site.layout(gone).usrlib / gone.entrypoint.rsplit("/")[-1]).exists()
+    assert len(list((tmp_path / "cache" / "parts").glob("*.part"))) == 1, "what came is kept"
+    site.prepared(site.plan(gone.entrypoint))
+    assert site.objects.fetched[-1][1] > 0

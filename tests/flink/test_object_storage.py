@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from headrace.flink.engines import EngineStore
+from tests.support.proxies import Proxy
 from tests.support.seaweed import Seaweed, seaweed
-from tests.support.server import BUCKET, EXAMPLES, Jobs, ServerUnderTest, processes_of, wait_until
+from tests.support.server import BUCKET, EXAMPLES, PATIENCE_S, Jobs, ServerUnderTest, processes_of, wait_until
 from tests.support.uploads import by_boto3
 
 GIGABYTE = 1 << 30
@@ -25,8 +28,28 @@ def weed(tmp_path: Path) -> Iterator[Seaweed]:
         yield running
 
 
+@dataclass
+class Link:
+    """The way to the storage. It carries half a gigabyte, and then nothing until it is ``mended``."""
+
+    carried: int = 0
+    mended: threading.Event = field(default_factory=threading.Event)
+
+    def came(self, size: int) -> None:
+        self.carried += size
+        if self.carried > GIGABYTE // 2:
+            self.mended.wait(PATIENCE_S)
+
+
 @pytest.fixture
-def s3(tmp_path: Path, weed: Seaweed, engine_store: EngineStore) -> Iterator[ServerUnderTest]:
+def link() -> Iterator[Link]:
+    one = Link()
+    yield one
+    one.mended.set()
+
+
+@pytest.fixture
+def s3(tmp_path: Path, weed: Seaweed, engine_store: EngineStore, link: Link) -> Iterator[ServerUnderTest]:
     engine_store.install("1.20.5")
     environment = {
         "HEADRACE_OBJECT_STORE": "s3",
@@ -34,10 +57,13 @@ def s3(tmp_path: Path, weed: Seaweed, engine_store: EngineStore) -> Iterator[Ser
         "HEADRACE_S3_ACCESS_KEY": weed.access_key,
         "HEADRACE_S3_SECRET_KEY": weed.secret_key,
     }
-    one = ServerUnderTest(tmp_path / "served" / "home", engine_store.root, environment)
-    yield one
-    one.down()
-    wait_until("no process is left", lambda: not processes_of(one.home), 30)
+    with Proxy(came=link.came) as proxy:
+        environment["HEADRACE_S3_PROXY"] = proxy.url
+        one = ServerUnderTest(tmp_path / "served" / "home", engine_store.root, environment)
+        yield one
+        link.mended.set()
+        one.down()
+        wait_until("no process is left", lambda: not processes_of(one.home), 30)
 
 
 def most_memory_mb(pid: int) -> int:
@@ -57,7 +83,7 @@ def large_jar(folder: Path) -> Path:
     return jar
 
 
-def test_a_gigabyte_is_streamed_into_a_job(s3: ServerUnderTest, weed: Seaweed, tmp_path: Path) -> None:
+def test_a_gigabyte_is_streamed_into_a_job(s3: ServerUnderTest, weed: Seaweed, link: Link, tmp_path: Path) -> None:
     jar = large_jar(tmp_path)
     with jar.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -66,9 +92,14 @@ def test_a_gigabyte_is_streamed_into_a_job(s3: ServerUnderTest, weed: Seaweed, t
     jobs.client.call("POST", "/v1.0/{p}/queues", {"queue_name": "q", "queue_type": "general", "cu_count": 16})
     job_id = jobs.create("large", "large.jar", "--rate 1 --output file:///dev/null")
     jobs.run(job_id)
-    parts = s3.home / "cache" / "parts"
-    wait_until("a part of it is there", lambda: list(parts.glob("*.json")) or list(parts.parent.glob("contents/*")))
+    cache = s3.home / "cache"
+    wait_until("half of it has come", lambda: link.carried > GIGABYTE // 2)
+    wait_until("a part of it is kept", lambda: list((cache / "parts").glob("*.json")))
+    assert list((cache / "contents").iterdir()) == []
+    assert s3.process is not None
+    assert most_memory_mb(s3.process.pid) < MOST_MEMORY_MB
     s3.kill()
+    link.mended.set()
     jobs = Jobs(s3.start())
 
     def told() -> str:
@@ -77,8 +108,8 @@ def test_a_gigabyte_is_streamed_into_a_job(s3: ServerUnderTest, weed: Seaweed, t
 
     note = wait_until("the journal says what is to run", told)
     assert f"large.jar (sha256 {sha256[:12]}, {jar.stat().st_size} bytes)" in note
-    assert [path.name for path in (s3.home / "cache" / "contents").iterdir()] == [sha256]
-    assert s3.process is not None
+    assert [path.name for path in (cache / "contents").iterdir()] == [sha256]
+    assert link.carried < 1.3 * GIGABYTE, "what had come was kept"
     assert most_memory_mb(s3.process.pid) < MOST_MEMORY_MB
     assert "SKOWNER" not in s3.log()
     jobs.delete(job_id)

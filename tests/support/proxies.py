@@ -45,12 +45,16 @@ class Proxy:
         login: "user:password" that it wants, "" = none.
         passed: what was let through, oldest first.
         hold: is called with a plain request that is about to go on; it goes on when that returns.
+        sent: is called with the size of each piece of a plain request's body; the next one is taken when that returns.
+        came: the same of its answer.
     """
 
     domains: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     login: str = ""
     passed: list[Passed] = field(default_factory=list)
     hold: Callable[[Passed], None] = lambda _: None
+    sent: Callable[[int], None] = lambda _: None
+    came: Callable[[int], None] = lambda _: None
 
     def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
@@ -125,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
                 while left > 0 and (piece := self.rfile.read(min(PIECE, left))):
                     behind.sendall(piece)
                     left -= len(piece)
-            _pump(behind, self.connection)
+                    self.proxy.sent(len(piece))
+            _pump(behind, self.connection, self.proxy.came)
         self.close_connection = True
 
     do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _forward  # noqa: N815
@@ -159,11 +164,12 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, passed: Callable[[int], None] = lambda _: None) -> None:
     """All that comes, until it ends."""
     with suppress(OSError):
         while piece := source.recv(PIECE):
             sink.sendall(piece)
+            passed(len(piece))
     for end, how in ((sink, socket.SHUT_WR), (source, socket.SHUT_RD)):
         with suppress(OSError):
             end.shutdown(how)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -14,6 +15,7 @@ from headrace.domain.errors import BucketForbidden, HeadraceError, ObjectNotFoun
 from headrace.objects.access import Keys, S3Access
 from headrace.objects.s3 import S3Objects
 from headrace.objects.s3_errors import meaning
+from tests.support.proxies import Passed, Proxy
 from tests.support.s3_answers import answering
 
 NAMES = [
@@ -97,3 +99,40 @@ def test_a_connection_that_ends_before_the_certificate_is_an_outage() -> None:
             ended.set()
             socket.create_connection(listener.getsockname()).close()
             thread.join()
+
+
+def test_who_says_nothing_is_not_asked_again() -> None:
+    """Only a refused HEAD has a reason that a GET tells."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        store = S3Objects(S3Access(url, "r", path_style=True, default=Keys("AK", "SK"), timeout_s=0.5))
+        with pytest.raises(StoreSilent, match="s3_timeout_seconds"):
+            store.head("bucket", "k")
+        listener.setblocking(False)
+        met = []
+        with suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    met.append(connection.recv(4))
+    assert met == [b"HEAD"]
+
+
+def test_who_may_not_list_buckets_is_told_of_no_bucket() -> None:
+    with answering(403, "AccessDenied") as url:
+        store = S3Objects(S3Access(url, "r", path_style=True, default=Keys("AK", "SK")))
+        with pytest.raises(BucketForbidden, match=r"to list its buckets \(AccessDenied\)\. Keys for single buckets"):
+            store.buckets()
+
+
+def test_many_may_ask_for_buckets_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    together = threading.Barrier(20)
+
+    def hold(_wanted: Passed) -> None:
+        together.wait(60)
+
+    with answering(200) as url, Proxy(hold=hold) as proxy:
+        store = S3Objects(S3Access(url, "r", path_style=True, default=Keys("AK", "SK"), proxy=proxy.url))
+        with ThreadPoolExecutor(20) as pool:
+            assert all(pool.map(store.has_bucket, [f"bucket-{number}" for number in range(20)]))
+    assert caplog.records == []

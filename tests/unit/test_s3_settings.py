@@ -12,9 +12,12 @@ from headrace.domain.errors import BucketNotFound, ObjectNotFound, Unavailable
 from headrace.domain.job import JobSpec
 from headrace.domain.sizing import size
 from headrace.flink.command import Layout
+from headrace.flink.engines import EngineStore
 from headrace.flink.s3 import S3Plugins
 from headrace.objects.access import Keys, S3Access
+from headrace.runtimes.local import LocalRuntime
 from headrace.runtimes.s3 import FILE, S3Store
+from tests.support.files import fetched_from
 
 DEFAULT, ONE, TWO = Keys("AKD", "SKD"), Keys("AK1", "SK1"), Keys("AK2", "SK2")
 JAR = Path("/engines/s3-1.20.1/flink-s3-fs-hadoop-1.20.1.jar")
@@ -124,3 +127,15 @@ def test_the_file_is_its_owners_alone_and_any_key_survives_it(tmp_path: Path) ->
 def spelled(text: str) -> str:
     """As ``java.util.Properties`` reads it."""
     return text.encode().decode("unicode_escape").encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def test_no_keys_are_left_of_a_deployment(tmp_path: Path) -> None:
+    """Not even where Headrace was killed while it wrote them."""
+    runtime = LocalRuntime(tmp_path, EngineStore(tmp_path / "engines"), fetched_from(tmp_path))
+    layout = Layout(tmp_path / "deployments" / "job-1-1")
+    layout.folder.mkdir()
+    for name in (FILE, f"{FILE}.140213.tmp", f"{FILE}.7.tmp"):
+        (layout.folder / name).write_text("fs.s3a.secret.key=SK")
+    runtime.remove("job-1-1")
+    assert runtime.names() == ()
+    assert list(layout.folder.glob(f"{FILE}*")) == []

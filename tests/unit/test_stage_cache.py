@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -262,3 +263,49 @@ def test_whatever_happens_a_target_is_the_whole_version(
         kept = [path.stat() for path in (folder / "cache" / "contents").iterdir()]
         if breaks_at is None and then != "drop":  # what broke off tidies up next time
             assert sum(status.st_size for status in kept if status.st_nlink == 1) <= limit
+
+
+def test_room_is_made_before_a_fetch(bucket: Bucket, tmp_path: Path) -> None:
+    one = StageCache(tmp_path / "cache", 150)
+    one.put(bucket.source("a"), tmp_path / "a")
+    (tmp_path / "a").unlink()
+    source = bucket.source("b")
+
+    def stream(begin: int) -> Iterator[bytes]:
+        assert contents(tmp_path / "cache") == set(), "they are never here together"
+        yield from source.stream(begin)
+
+    one.put(replace(source, stream=stream), tmp_path / "b")
+    assert contents(tmp_path / "cache") == {sha(b"B" * 100)}
+
+
+def test_a_full_disk_gets_all_the_room_that_there_is(one: StageCache, bucket: Bucket, tmp_path: Path) -> None:
+    bucket.contents |= {"used": b"used" * 10}
+    one.put(bucket.source("used"), tmp_path / "used")
+    one.put(bucket.source("a"), tmp_path / "a")
+    (tmp_path / "a").unlink()
+    source = bucket.source("b")
+    tries: list[int] = []
+
+    def stream(begin: int) -> Iterator[bytes]:
+        tries.append(begin)
+        for piece in source.stream(begin):
+            yield piece
+            if sha(b"A" * 100) in contents(tmp_path / "cache"):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    one.put(replace(source, stream=stream), tmp_path / "b")
+    assert len(tries) == 2
+    assert contents(tmp_path / "cache") == {sha(b"used" * 10), sha(b"B" * 100)}
+
+    def full(begin: int) -> Iterator[bytes]:
+        tries.append(begin)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "b").unlink()
+    del tries[:]
+    for _ in range(2):  # room is made once; then there is none to be made
+        with pytest.raises(OSError, match="No space left"):
+            one.put(replace(bucket.source("a"), stream=full), tmp_path / "t")
+    assert len(tries) == 3
+    assert contents(tmp_path / "cache") == {sha(b"used" * 10)}
