@@ -25,6 +25,8 @@ _MINUTE = timedelta(minutes=1)
 _OWN_REGION = "us-east-1"
 """A bucket in this region must not name it."""
 MAX_LISTING = 8 << 20
+HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""The connection ended before the certificate came; which of the two is raised depends on how Python was built."""
 MOST_KEPT = 64
 """Connections to one host that are kept for the next request; more than threads ask at once."""
 
@@ -104,7 +106,7 @@ class Buckets:
     def _hindered(self, error: Exception, bucket: str) -> HeadraceError:
         """The error's own text would show the signed URL."""
         match error:
-            case urllib3.exceptions.SSLError() if not isinstance(error.args[0], ssl.SSLEOFError):
+            case urllib3.exceptions.SSLError() if not isinstance(error.args[0], HUNG_UP):
                 told = "invalid certificate"
             case urllib3.exceptions.ProxyError() if " 407 " in str(error.original_error):
                 told = "kind: Connect ProxyAuthRequired"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -42,6 +43,13 @@ from headrace.faults.watch import Watch, processes_of
 from headrace.runtimes.fake import FakeRuntime
 from headrace.store.journal import HistoryEntry
 from headrace.store.journal import Kind as JournalKind
+from tests.support.server import wait_until
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Homes of runs that break a promise are kept: here, not in the system's folder for temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def lines(numbers: Sequence[int], keys: int = 4) -> str:
@@ -167,6 +175,8 @@ def jvms(tmp_path: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     for name in ("job-1-1", "job-1-2", "job-2-1"):
         word = f"-Dlog.file={tmp_path}/deployments/{name}/log/jobmanager.log"
         started[name] = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", word])
+    # Popen returns as soon as the program is found, and for a moment it has no command line yet.
+    wait_until("all have their command lines", lambda: len(processes_of(tmp_path)) == len(started), 60)
     yield started
     for process in started.values():
         process.kill()

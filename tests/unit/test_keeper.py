@@ -202,7 +202,7 @@ def test_a_frozen_keeper_is_woken(role: Path) -> None:
 
 
 def test_nobody_saw_its_end(role: Path) -> None:
-    order(role, "sleep 1000")
+    order(role, "exec sleep 1000")  # a child of the shell would be left behind
     processes.start(role)
     kept = processes.look(role)
     assert kept.keeper is not None

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+import urllib3
 from obstore.exceptions import BaseError, GenericError
 from obstore.store import S3Store
 
-from headrace.domain.errors import BucketForbidden, HeadraceError, ObjectNotFound, StoreFull, StoreSilent
+from headrace.domain.errors import BucketForbidden, HeadraceError, ObjectNotFound, StoreFull, StoreRefused, StoreSilent
 from headrace.objects.access import Keys, S3Access
 from headrace.objects.s3 import S3Objects
+from headrace.objects.s3_buckets import Buckets
+from headrace.objects.s3_client import bucket_client, client_options
 from headrace.objects.s3_errors import meaning
 from tests.support.proxies import Passed, Proxy
 from tests.support.s3_answers import answering
@@ -72,6 +76,15 @@ def test_no_answer(key: str) -> None:
 def test_what_nobody_knows_is_told_as_it_is() -> None:
     found = meaning("http://e", "bucket", "k", str(GenericError("something new")))
     assert "something new" in str(found)
+
+
+@pytest.mark.parametrize("raised", [ssl.SSLEOFError, ssl.SSLZeroReturnError])
+def test_a_hang_up_is_an_outage_however_python_tells_it(raised: type[ssl.SSLError]) -> None:
+    access = S3Access("https://s3.example.com", "r", path_style=True, default=Keys("AK", "SK"))
+    asked = Buckets(access, lambda bucket: bucket_client(access, bucket, client_options(access)))
+    assert isinstance(asked._hindered(urllib3.exceptions.SSLError(raised("closed")), "bucket"), StoreSilent)
+    certificate = urllib3.exceptions.SSLError(ssl.SSLCertVerificationError("self-signed"))
+    assert isinstance(asked._hindered(certificate, "bucket"), StoreRefused)
 
 
 def test_a_connection_that_ends_before_the_certificate_is_an_outage() -> None:
