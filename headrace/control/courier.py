@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -31,6 +31,8 @@ PERIOD_S = 1.0
 """At least so often it is looked for what is due."""
 FORGET_PERIODS = 3600
 """What is old is forgotten at the start and at every so-manieth look."""
+OWN_FAULT = "Internal error of Headrace; its log says more."
+"""Why a notice was not delivered, if nobody foresaw it."""
 
 
 class Said(Enum):
@@ -75,6 +77,24 @@ class Tries:
 
 
 @dataclass
+class _HeldUp:
+    """Rows of the outbox that could not be put on their way: (how often, when again), by id."""
+
+    _rows: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def rest(self, owed: Iterable[int], now_ms: int) -> list[int]:
+        """Those of them that are to be tried now, in their order. What is owed no more is forgotten."""
+        all_owed = list(owed)
+        self._rows = {row: self._rows[row] for row in all_owed if row in self._rows}
+        return [row for row in all_owed if not 0 < self._rows.get(row, (0, 0))[1] - now_ms <= LONGEST_WAIT_MS]
+
+    def failed(self, row: int, now_ms: int, tries: Tries) -> None:
+        """It could not be put on its way again."""
+        failures = self._rows.get(row, (0, 0))[0] + 1
+        self._rows[row] = failures, now_ms + tries.wait_ms(failures)
+
+
+@dataclass
 class Courier:
     """Some workers, and a thread that looks for what is due.
 
@@ -97,6 +117,7 @@ class Courier:
     elsewhere: Elsewhere | None = None
     elsewhere_url: str = ""
     step: Step = no_step
+    _held_up: _HeldUp = field(default_factory=_HeldUp)
     _lanes: Lanes = field(default_factory=Lanes)
     _woken: threading.Event = field(default_factory=threading.Event)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -167,9 +188,15 @@ class Courier:
     def look(self) -> list[int]:
         """Puts what is owed on its way; the subscriptions to which something is due."""
         external = None if self.elsewhere is None else self.elsewhere_url
-        for owed in self.notices.owed():
+        for owed in self._held_up.rest(self.notices.owed(), self.now_ms()):
             now = self.now_ms()
-            self.notices.send_off(owed, now_ms=now, until_ms=now + self.tries.give_up_ms, external=external)
+            try:
+                self.notices.send_off(owed, now_ms=now, until_ms=now + self.tries.give_up_ms, external=external)
+            except HeadraceError:
+                raise  # the database, and so for all
+            except Exception:  # one that cannot be put on its way holds up none of the others
+                log.exception("notices: the row %d of the outbox cannot be put on its way", owed)
+                self._held_up.failed(owed, now, self.tries)
         return self.notices.due(self.now_ms())
 
     def deliver_next(self, subscription_id: int) -> Said:
@@ -183,11 +210,14 @@ class Courier:
         except Undelivered as error:
             self._failed(notice, error)
             return Said.NO
-        else:
-            self.step("after deliver")
-            self.notices.delivered(notice, self.now_ms())
-            log.info("notice %s: delivered by %s", notice.message_id, notice.protocol)
-            return Said.YES
+        except Exception:  # what is not counted would be tried for ever, and hold up what comes after it
+            log.exception("notice %s: not handed over by %s", notice.message_id, notice.protocol)
+            self._failed(notice, Undelivered(OWN_FAULT))
+            return Said.NO
+        self.step("after deliver")
+        self.notices.delivered(notice, self.now_ms())
+        log.info("notice %s: delivered by %s", notice.message_id, notice.protocol)
+        return Said.YES
 
     def _failed(self, notice: Notice, error: Undelivered) -> None:
         now = self.now_ms()

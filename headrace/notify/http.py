@@ -77,8 +77,9 @@ class HttpChannel:
             answer = self._post(target, headers, body, deadline)
             if answer.status not in _REDIRECTS or not answer.location:
                 return _settle(target, answer.status)
-            url = urljoin(url, answer.location)
-            further = _target(url, f"{target.authority} redirects to what cannot be posted to", final=False)
+            otherwise = f"{target.authority} redirects to what cannot be posted to"
+            url = _joined(url, answer.location, otherwise)
+            further = _target(url, otherwise, final=False)
             if (target.scheme, further.scheme) == ("https", "http"):
                 raise Undelivered(f"{target.authority} redirects from https to http; that is not followed.")
             target = further
@@ -120,6 +121,13 @@ def _target(url: str, otherwise: str, *, final: bool) -> Target:
         return parse_url(url)
     except Forbidden as error:
         raise Undelivered(f"{otherwise}: {error}.", final=final) from error
+
+
+def _joined(url: str, location: str, otherwise: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:  # such as http://[::1
+        raise Undelivered(f"{otherwise}: it is no URL.") from error
 
 
 def _settle(target: Target, status: int) -> None:

@@ -128,7 +128,8 @@ def test_an_encoded_word_is_text_as_any_other(make: Make, receiver: SmtpReceiver
 @pytest.mark.parametrize("text", ENCODED_WORDS)
 @pytest.mark.parametrize("field", ["subject", "topic_urn", "message_id", "endpoint"])
 def test_nothing_of_a_notice_makes_headers(field: str, text: str) -> None:
-    mail = compose(replace(NOTICE, **{field: text}), SENDER)
+    wanted: Any = {field: text}
+    mail = compose(replace(NOTICE, **wanted), SENDER)
     assert header_names(mail) == HEADERS
     nameless = compose(replace(NOTICE, subject="", topic_urn=f"urn:smn:headrace:p:{text}"), SENDER)
     assert header_names(nameless) == HEADERS

@@ -159,7 +159,12 @@ def test_a_redirect_is_judged_like_the_endpoint(
 
 
 @pytest.mark.parametrize(
-    "location", ["http://2130706433/", "file:///etc/passwd", "http://u:p@127.0.0.1/", "gopher://x/"]
+    "location",
+    [
+        *("http://2130706433/", "file:///etc/passwd", "http://u:p@127.0.0.1/", "gopher://x/"),
+        *("http://[::1", "//[", "http://[bad]/", "http://127.0.0.1:x/", "http://127.0.0.1:99999/", "http://%zz/"),
+        *("http://\xff/", "http://a b/", "//[::1%25lo]/", "http://[v1.x]/", "//]"),
+    ],
 )
 def test_a_redirect_to_what_is_no_receiver(
     channel: Callable[..., HttpChannel], receiver: HttpReceiver, location: str

@@ -12,6 +12,7 @@ from headrace.control.lanes import LATE, QUICK
 from headrace.domain.errors import NoticeNotFound
 from headrace.domain.job import Job, JobSpec, Phase, Record
 from headrace.domain.rights import Caller
+from headrace.notify.base import Channel, Delivery
 from headrace.settings import Settings
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
@@ -161,13 +162,99 @@ def test_it_is_put_on_its_way_whole_or_not_at_all(stand: Stand, http: HttpReceiv
             "CREATE TRIGGER broken BEFORE INSERT ON deliveries WHEN NEW.subscription_id = 2 "
             "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
         )
-    with pytest.raises(Exception, match="disk full"):
-        stand.courier.look()
+    stand.courier.look()
     assert stand.states() == []
+    assert len(stand.notices.owed()) == 1
     with stand.database.write() as connection:
         connection.exec_driver_sql("DROP TRIGGER broken")
+    stand.ms += 1000
     assert deliver_all(stand.courier) == 2
     assert len(stand.notices.owed()) == 0
+
+
+@promise("A notice that cannot be put on its way holds up none of the others, and is tried again.")
+def test_a_row_that_cannot_be_put_on_its_way_holds_up_nobody(
+    stand: Stand, http: HttpReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand.subscribe(stand.topic(), "http", f"{http.url}/1")
+    stand.subscribe(stand.topic("other"), "http", f"{http.url}/2")
+    stand.failing()
+    with stand.database.write() as connection:
+        (body,) = connection.exec_driver_sql("SELECT body FROM outbox").one()
+        connection.exec_driver_sql("UPDATE outbox SET body = '{}'")
+    stand.failing("other")
+    assert deliver_all(stand.courier) == 1
+    assert [post.path for post in http.posts] == ["/2"]
+    (bad,) = stand.notices.owed()
+    assert deliver_all(stand.courier) == 0
+    told = f"the row {bad} of the outbox cannot be put on its way"
+    assert caplog.text.count(told) == 1, "it is not tried at each look"
+    for wait_ms in (1000, 2000):
+        stand.ms += wait_ms - 1
+        deliver_all(stand.courier)
+        stand.ms += 1
+        deliver_all(stand.courier)
+    assert caplog.text.count(told) == 3
+    with stand.database.write() as connection:
+        connection.exec_driver_sql("UPDATE outbox SET body = ? WHERE id = ?", (body, bad))
+    stand.ms += 4000
+    assert deliver_all(stand.courier) == 1
+    assert [post.path for post in http.posts] == ["/2", "/1"]
+
+
+class Broken:
+    """A channel with a fault of its own in it, until it is mended."""
+
+    protocols = frozenset({"http"})
+
+    def __init__(self, mended: Channel) -> None:
+        self.mended = mended
+        self.faults = 3
+
+    def check(self, endpoint: str) -> None:
+        self.mended.check(endpoint)
+
+    def deliver(self, delivery: Delivery) -> None:
+        if delivery.message == "bad" and self.faults:
+            self.faults -= 1
+            raise ValueError(delivery.message)
+        self.mended.deliver(delivery)
+
+
+@promise("A fault of Headrace's own counts as a try: no notice is tried for ever, and none waits behind it.")
+def test_a_fault_in_a_channel_is_a_try_that_failed(
+    stand: Stand, http: HttpReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = stand.topic()
+    stand.subscribe(topic, "http", http.url)
+    stand.courier.channels = {"http": Broken(stand.courier.channels["http"])}
+    for text in ("bad", "good"):
+        message, until_ms = new_message(topic, "", text, {}), stand.ms + 3_600_000
+        stand.notices.publish(topic, message, now_ms=stand.ms, until_ms=until_ms, trace=None)
+    assert deliver_all(stand.courier) == 2
+    assert [post.body["message"] for post in http.posts] == ["good"]
+    (waits,) = stand.notices.page(PROJECT, State.WAITING, limit=9, offset=0)[1]
+    assert (waits.attempts, waits.next_ms) == (1, stand.ms + 1000)
+    assert waits.error == "Internal error of Headrace; its log says more."
+    assert "ValueError: bad" in caplog.text
+    for wait_ms in (1000, 2000, 4000):
+        stand.ms += wait_ms
+        assert deliver_all(stand.courier) == 1
+    assert [post.body["message"] for post in http.posts] == ["good", "bad"]
+
+
+def test_a_fault_that_stays_is_given_up(stand: Stand) -> None:
+    topic = stand.topic()
+    stand.subscribe(topic, "http", "http://127.0.0.1:9/")
+    stand.courier.channels = {"http": (broken := Broken(stand.courier.channels["http"]))}
+    broken.faults = 99
+    message = new_message(topic, "", "bad", {})
+    stand.notices.publish(topic, message, now_ms=stand.ms, until_ms=stand.ms + 2500, trace=None)
+    for _ in range(3):
+        deliver_all(stand.courier)
+        stand.ms += 4000
+    assert stand.states() == [("http", State.DEAD)]
+    assert broken.faults == 97
 
 
 def test_a_topic_that_has_gone_is_a_dead_letter_and_can_be_retried(stand: Stand, http: HttpReceiver) -> None:
