@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -31,6 +32,8 @@ PERIOD_S = 1.0
 """At least so often it is looked for what is due."""
 FORGET_PERIODS = 3600
 """What is old is forgotten at the start and at every so-manieth look."""
+SLOW_S = 3.0
+"""Whose yes takes longer is served apart from those who answer, as if it had said none."""
 OWN_FAULT = "Internal error of Headrace; its log says more."
 """Why a notice was not delivered, if nobody foresaw it."""
 
@@ -39,6 +42,7 @@ class Said(Enum):
     """What a receiver said."""
 
     YES = "yes"
+    SLOWLY = "yes, after a while"
     NO = "no"
     """Or not in time, or there was no way to it."""
     NOTHING = "nothing"
@@ -136,13 +140,16 @@ class Courier:
             thread.start()
             self._threads.append(thread)
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Ends; what a receiver does not answer until then is tried again after the next start."""
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Ends, after so many seconds at most; what no receiver has answered by then is tried after the next start."""
         self._stopping.set()
         self._woken.set()
         self._lanes.close()
+        until = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, until - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            log.info("notices: some receivers have not answered; they are sent the same after the next start")
 
     def _look_again_and_again(self) -> None:
         looks = 0
@@ -154,7 +161,6 @@ class Courier:
                 for subscription_id in due:
                     self._lanes.sweep(subscription_id, late=subscription_id in asked)
                 if looks % FORGET_PERIODS == 0:
-                    self._lanes.forget_but(due)
                     self.notices.forget(self.now_ms() - self.tries.kept_ms)
             except HeadraceError as error:
                 log.warning("notices: %s", error)
@@ -171,6 +177,8 @@ class Courier:
             if said is Said.YES:
                 lane.add(subscription_id)  # there may be more for it
             lane.done(subscription_id, failed=said is None)
+            if said is Said.SLOWLY:
+                self._lanes.sweep(subscription_id)  # likewise, but apart from the others
 
     def _serve(self, subscription_id: int) -> Said | None:
         """What its receiver said; None: it could not be looked after."""
@@ -205,6 +213,7 @@ class Courier:
         if notice is None:
             return Said.NOTHING
         self.step("before deliver")
+        began = time.monotonic()
         try:
             self._hand_over(notice)
         except Undelivered as error:
@@ -214,10 +223,11 @@ class Courier:
             log.exception("notice %s: not handed over by %s", notice.message_id, notice.protocol)
             self._failed(notice, Undelivered(OWN_FAULT))
             return Said.NO
+        said = Said.YES if time.monotonic() - began <= SLOW_S else Said.SLOWLY
         self.step("after deliver")
         self.notices.delivered(notice, self.now_ms())
         log.info("notice %s: delivered by %s", notice.message_id, notice.protocol)
-        return Said.YES
+        return said
 
     def _failed(self, notice: Notice, error: Undelivered) -> None:
         now = self.now_ms()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from headrace.control import courier, lanes
 from headrace.control.courier import Courier, Tries
 from headrace.control.lanes import LATE, QUICK
 from headrace.domain.errors import NoticeNotFound
@@ -17,12 +20,12 @@ from headrace.settings import Settings
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
 from headrace.store.journal import Kind
-from headrace.store.notices import NoticeStore, State, new_message
+from headrace.store.notices import Notice, NoticeStore, State, new_message
 from headrace.store.topics import Status, Topic, TopicStore, Wanted
 from tests.support.notices import SIGNER, TRIES, courier_of, deliver_all
 from tests.support.people import VAULT
 from tests.support.promises import promise
-from tests.support.receivers import HttpReceiver, SmtpReceiver, is_authentic
+from tests.support.receivers import HttpReceiver, Misdeed, SmtpReceiver, is_authentic
 
 PROJECT = "0123456789abcdef0123456789abcdef"
 
@@ -76,6 +79,18 @@ class Stand:
         job = self.jobs.create(Caller(PROJECT, "ann"), spec, now_ms=self.ms)
         job = self.jobs.move(job, Record(Phase.PREPARING, 1, first_attempt=1), now_ms=self.ms)
         return self.jobs.move(job, job.record.evolve(phase=Phase.FAILED, note=cause), now_ms=self.ms)
+
+    def timeout(self, seconds: float) -> None:
+        """Receivers have so long from now on."""
+        settings = self.settings.model_copy(update={"notice_timeout_seconds": seconds})
+        self.courier.channels = courier_of(settings, self.notices, lambda: self.ms).channels
+
+    def publish(self, topic: Topic) -> None:
+        message, until_ms = new_message(topic, "s", "m", {}), self.ms + 3_600_000
+        self.notices.publish(topic, message, now_ms=self.ms, until_ms=until_ms, trace=None)
+
+    def tried(self) -> list[Notice]:
+        return [one for one in self.notices.page(PROJECT, None, limit=100, offset=0)[1] if one.attempts]
 
     def states(self) -> list[tuple[str, State]]:
         return [(one.protocol, one.state) for one in self.notices.page(PROJECT, None, limit=100, offset=0)[1]]
@@ -315,30 +330,87 @@ def test_a_slow_receiver_makes_nobody_else_wait(stand: Stand, http: HttpReceiver
 
 
 @promise("Receivers that hang, however many, make nobody wait whose receiver answers.")
-@pytest.mark.parametrize("confirmed", [True, False])
-def test_many_that_hang_make_nobody_else_wait(stand: Stand, http: HttpReceiver, *, confirmed: bool) -> None:
-    """More of them than there are workers: they answer no message, or are never heard of, being asked to confirm."""
+@pytest.mark.parametrize("before", ["unconfirmed", "hang", "endless"])
+def test_many_that_hang_make_nobody_else_wait(
+    stand: Stand, http: HttpReceiver, monkeypatch: pytest.MonkeyPatch, before: Literal["unconfirmed", "hang", "endless"]
+) -> None:
+    """More of them than there are workers: they are asked to confirm, or did not answer before, or took long to."""
+    monkeypatch.setattr(courier, "SLOW_S", 0.5)
+    monkeypatch.setattr(courier, "FORGET_PERIODS", 1)
+    forgets: list[int] = []
+
+    def forget(before_ms: int) -> int:
+        forgets.append(before_ms)
+        return 0
+
+    monkeypatch.setattr(stand.notices, "forget", forget)
+    many = 3 * (QUICK + LATE)
     with HttpReceiver() as slow:
-        many = 3 * (QUICK + LATE)
-        for _ in range(2 * many):
-            slow.answers.append("hang")
         topic, other = stand.topic(), stand.topic("other")
         for number in range(many):
-            stand.subscribe(topic, "http", f"{slow.url}/{number}", confirmed=confirmed)
+            stand.subscribe(topic, "http", f"{slow.url}/{number}", confirmed=before != "unconfirmed")
         stand.subscribe(other, "http", http.url)
-        late = range(1, many + 1) if confirmed else ()
-        for subscription_id in late:
-            stand.courier._lanes.end(subscription_id, well=False)
-        stand.failing()
-        stand.courier.start()
-        until(lambda: len(slow.posts) >= LATE)
-        stand.failing("other")
+        if before != "unconfirmed":
+            stand.timeout(0.5 if before == "hang" else 120)
+            misdeed: Misdeed = "hang" if before == "hang" else "endless"
+            slow.answers.extend([misdeed] * many)
+            stand.publish(topic)
+            stand.courier.start()
+            until(lambda: len(stand.tried()) == many)
+            looks = len(forgets)
+            until(lambda: len(forgets) > looks + 2)  # in which nothing is due
+            stand.ms += 1000
+        before_that = len(slow.posts)
+        stand.timeout(120)
+        slow.answers.extend(["hang"] * 2 * many)
+        stand.publish(topic)
+        if before == "unconfirmed":
+            stand.courier.start()
+        stand.courier.wake()
+        until(lambda: len(slow.posts) >= before_that + LATE)
+        stand.publish(other)
         stand.courier.wake()
         until(lambda: bool(http.posts))
-        assert len(slow.posts) == LATE, "all others wait behind these"
+        assert len(slow.posts) == before_that + LATE, "all others wait behind these"
         slow.answers.clear()
         slow.released.set()
         stand.courier.stop()
+
+
+def test_whoever_was_late_is_forgotten_only_if_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "REMEMBERED", 3)
+    some = lanes.Lanes()
+    for item in (1, 2, 3, 1, 4, 5):  # 1 is late again
+        some.begin(item)
+        some.end(item, well=False)
+    some.end(5, well=None)
+    assert list(some._are_late) == [1, 4, 5]
+    some.end(4, well=True)
+    assert list(some._are_late) == [1, 5]
+
+
+@promise("Receivers that hang do not keep Headrace from ending: they are told after the next start.")
+def test_it_ends_though_all_receivers_hang(stand: Stand) -> None:
+    stand.timeout(120)
+    with HttpReceiver() as slow:
+        topic = stand.topic()
+        many = QUICK + LATE
+        slow.answers.extend(["hang"] * many)
+        for number in range(many):
+            stand.subscribe(topic, "http", f"{slow.url}/{number}")
+            if number < LATE:
+                stand.courier._lanes.end(number + 1, well=False)
+        stand.publish(topic)
+        stand.courier.start()
+        until(lambda: len(slow.posts) == many)
+        ending = threading.Thread(target=stand.courier.stop, daemon=True)
+        ending.start()
+        ending.join(60)
+        assert not ending.is_alive(), "it waits for each, not once for all"
+        assert stand.states() == [("http", State.WAITING)] * many
+        slow.released.set()
+        for thread in stand.courier._threads:
+            thread.join()
 
 
 def test_links_confirm_and_cancel(stand: Stand, http: HttpReceiver) -> None:
