@@ -64,20 +64,39 @@ class Answer:
     location: str
 
 
-def post(
-    target: Target,
-    addresses: Sequence[str],
-    headers: Mapping[str, str],
-    body: bytes,
-    tls: ssl.SSLContext,
-    deadline: Deadline,
-) -> Answer:
-    """Posts to the first of ``addresses`` that takes the connection.
+@dataclass(frozen=True)
+class Request:
+    """What is sent; the header Host comes from the target."""
+
+    method: str
+    target: Target
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+def post(request: Request, addresses: Sequence[str], tls: ssl.SSLContext, deadline: Deadline) -> Answer:
+    """What its status line and headers answer; of the body is read a little, and thrown away. Raises as ``asked``."""
+    with asked(request, addresses, tls, deadline) as (answer, line):
+        politeness = Deadline(min(POLITE_SECONDS, deadline.left))
+        # The status has said it all.
+        with politeness.cuts(line), contextlib.suppress(OSError, http.client.HTTPException):
+            answer.read(MAX_ANSWER)
+        return Answer(answer.status, answer.getheader("Location") or "")
+
+
+@contextlib.contextmanager
+def asked(
+    request: Request, addresses: Sequence[str], tls: ssl.SSLContext, deadline: Deadline
+) -> Iterator[tuple[http.client.HTTPResponse, socket.socket]]:
+    """Asks the first of ``addresses`` that takes the connection: (answer without its body, what shuts the connection).
+
+    The deadline is for all of it: connection, TLS, request, headers, and what the caller reads of the body within.
 
     Raises:
         OSError: no connection, or it broke or was cut before an answer; ssl.SSLError among them.
         http.client.HTTPException: what came is no HTTP.
     """
+    target = request.target
     # A second hold of the connection, as TLS takes the first one over.
     with connect(addresses, target.port, deadline) as raw, raw.dup() as line, deadline.cuts(line):
         secure = target.scheme == "https"
@@ -86,13 +105,9 @@ def post(
         with connection:
             exchange = http.client.HTTPConnection(target.host, target.port)
             exchange.sock = connection
-            exchange.request("POST", target.path, body, {"Host": target.authority, **headers})
-            answer = exchange.getresponse()
-            politeness = Deadline(min(POLITE_SECONDS, deadline.left))
-            # The status has said it all.
-            with politeness.cuts(line), contextlib.suppress(OSError, http.client.HTTPException):
-                answer.read(MAX_ANSWER)
-            return Answer(answer.status, answer.getheader("Location") or "")
+            headers = {"Host": target.authority, "Connection": "close", **request.headers}
+            exchange.request(request.method, target.path, request.body, headers)
+            yield exchange.getresponse(), line
 
 
 def connect(addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:

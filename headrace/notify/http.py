@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 from headrace.domain.errors import BadField
 from headrace.notify.addresses import AddressGuard, Forbidden, Target, parse_url
 from headrace.notify.base import Delivery, MessageKind, Undelivered, encodable
-from headrace.notify.connection import Answer, Deadline, post
+from headrace.notify.connection import Answer, Deadline, Request, post
 from headrace.notify.signing import Signer
 from headrace.settings import Settings
 
@@ -63,7 +63,6 @@ class HttpChannel:
         headers = {
             "Content-Type": "application/json;charset=UTF-8",
             "User-Agent": "Headrace",
-            "Connection": "close",
             "X-SMN-MESSAGE-TYPE": delivery.kind.value,
             "X-SMN-MESSAGE-ID": delivery.message_id,
             "X-SMN-TOPIC-URN": delivery.topic_urn,
@@ -88,7 +87,7 @@ class HttpChannel:
     def _post(self, target: Target, headers: dict[str, str], body: bytes, deadline: Deadline) -> Answer:
         try:
             addresses = self._guard.addresses(target, deadline.left)
-            return post(target, addresses, headers, body, self._tls, deadline)
+            return post(Request("POST", target, headers, body), addresses, self._tls, deadline)
         except Forbidden as error:
             raise Undelivered(f"{error}.") from error
         except (OSError, http.client.HTTPException) as error:

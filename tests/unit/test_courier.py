@@ -352,8 +352,7 @@ def test_many_that_hang_make_nobody_else_wait(
         stand.subscribe(other, "http", http.url)
         if before != "unconfirmed":
             stand.timeout(0.5 if before == "hang" else 120)
-            misdeed: Misdeed = "hang" if before == "hang" else "endless"
-            slow.answers.extend([misdeed] * many)
+            slow.answers.extend([before] * many)
             stand.publish(topic)
             stand.courier.start()
             until(lambda: len(stand.tried()) == many)
@@ -362,7 +361,8 @@ def test_many_that_hang_make_nobody_else_wait(
             stand.ms += 1000
         before_that = len(slow.posts)
         stand.timeout(120)
-        slow.answers.extend(["hang"] * 2 * many)
+        hanging: list[Misdeed] = ["hang"] * (2 * many)
+        slow.answers.extend(hanging)
         stand.publish(topic)
         if before == "unconfirmed":
             stand.courier.start()
