@@ -15,6 +15,7 @@ from headrace.control.lanes import LATE, QUICK
 from headrace.domain.errors import NoticeNotFound
 from headrace.domain.job import Job, JobSpec, Phase, Record
 from headrace.domain.rights import Caller
+from headrace.notify import connection
 from headrace.notify.base import Channel, Delivery
 from headrace.settings import Settings
 from headrace.store.database import Database
@@ -335,7 +336,8 @@ def test_many_that_hang_make_nobody_else_wait(
     stand: Stand, http: HttpReceiver, monkeypatch: pytest.MonkeyPatch, before: Literal["unconfirmed", "hang", "endless"]
 ) -> None:
     """More of them than there are workers: they are asked to confirm, or did not answer before, or took long to."""
-    monkeypatch.setattr(courier, "SLOW_S", 0.5)
+    monkeypatch.setattr(connection, "POLITE_SECONDS", 0.3)
+    monkeypatch.setattr(courier, "SLOW_S", 0.2)
     monkeypatch.setattr(courier, "FORGET_PERIODS", 1)
     forgets: list[int] = []
 
@@ -351,7 +353,7 @@ def test_many_that_hang_make_nobody_else_wait(
             stand.subscribe(topic, "http", f"{slow.url}/{number}", confirmed=before != "unconfirmed")
         stand.subscribe(other, "http", http.url)
         if before != "unconfirmed":
-            stand.timeout(0.5 if before == "hang" else 120)
+            stand.timeout(0.3 if before == "hang" else 120)
             slow.answers.extend([before] * many)
             stand.publish(topic)
             stand.courier.start()
