@@ -31,8 +31,8 @@ _GOODBYE_SECONDS = 1.0
 _MAX_LITERAL = 900
 """Characters of a header that is one line; RFC 5322 ends lines at 998."""
 _MAILBOX_REFUSED = frozenset({550, 551, 553})
-_ENHANCED = re.compile(r"\s*5\.(\d{1,3}\.\d{1,3})(?!\S)")
-_SENDER_REFUSED = frozenset({"1.7", "1.8"})
+_ENHANCED = re.compile(r"\s*[#(\[]?([245]\.\d{1,3}\.\d{1,3})\b")
+_SENDER_REFUSED = frozenset({"5.1.7", "5.1.8"})
 _SEVEN_BIT = SMTP.clone(cte_type="7bit")
 """Not every server takes 8 bits."""
 _NOT_CONFIGURED = "No mail server is configured: the operator sets smtp_host and smtp_from."
@@ -174,4 +174,4 @@ def _is_no_mailbox(error: aiosmtplib.SMTPResponseException) -> bool:
     if error.code not in _MAILBOX_REFUSED:
         return False
     enhanced = _ENHANCED.match(error.message)
-    return enhanced is None or (enhanced[1].startswith("1.") and enhanced[1] not in _SENDER_REFUSED)
+    return enhanced is None or (enhanced[1].startswith("5.1.") and enhanced[1] not in _SENDER_REFUSED)

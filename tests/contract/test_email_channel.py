@@ -182,6 +182,7 @@ NO_MAILBOX = [
         "551 User not local",
         "553 5.1.3 Bad address",
         "550 5.1.10 None",
+        "550 #5.1.0 Address rejected.",
     ),
 ]
 OF_THE_OPERATOR = [
@@ -192,7 +193,15 @@ OF_THE_OPERATOR = [
     ),
     *("550 5.7.60 SMTP; Client does not have permissions to send as this sender", "552 5.2.2 Mailbox full"),
     *("553 5.7.1 Sender address rejected: not owned by user", "550 5.1.8 Sender domain not found", "550 5.1.7 Sender"),
-    *("554 Never", "550 5.2.1 Mailbox disabled", "451 4.7.1 Greylisted", "550 5.0.0 Policy"),
+    *(
+        "554 Never",
+        "550 5.2.1 Mailbox disabled",
+        "451 4.7.1 Greylisted",
+        "550 5.0.0 Policy",
+        "550 5.7.1: Policy",
+        "550 (4.7.1) Later",
+        "550 #5.7.1",
+    ),
 ]
 
 
