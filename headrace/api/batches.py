@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
@@ -59,6 +60,8 @@ def run(
     body: RunJobs, access: Annotated[Access, needs(JobRight.START, trace="submitStreamJobs")], parts: Parts
 ) -> JSONResponse:
     """Asks for each job to be run."""
+    # Once per name: topics may be elsewhere, and of a name that many jobs share the answer is the same for all.
+    parts = replace(parts, topic_exists=functools.cache(parts.topic_exists))
 
     def one(job_id: int) -> None:
         ask(access, parts, job_id, lambda job: _to_run(access, parts, job, body.resume_savepoint or False))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -31,12 +32,17 @@ PERIOD_S = 1.0
 """At least so often it is looked for what is due."""
 FORGET_PERIODS = 3600
 """What is old is forgotten at the start and at every so-manieth look."""
+SLOW_S = 3.0
+"""Whose yes takes longer is served apart from those who answer, as if it had said none."""
+OWN_FAULT = "Internal error of Headrace; its log says more."
+"""Why a notice was not delivered, if nobody foresaw it."""
 
 
 class Said(Enum):
     """What a receiver said."""
 
     YES = "yes"
+    SLOWLY = "yes, after a while"
     NO = "no"
     """Or not in time, or there was no way to it."""
     NOTHING = "nothing"
@@ -75,6 +81,24 @@ class Tries:
 
 
 @dataclass
+class _HeldUp:
+    """Rows of the outbox that could not be put on their way: (how often, when again), by id."""
+
+    _rows: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def rest(self, owed: Iterable[int], now_ms: int) -> list[int]:
+        """Those of them that are to be tried now, in their order. What is owed no more is forgotten."""
+        all_owed = list(owed)
+        self._rows = {row: self._rows[row] for row in all_owed if row in self._rows}
+        return [row for row in all_owed if not 0 < self._rows.get(row, (0, 0))[1] - now_ms <= LONGEST_WAIT_MS]
+
+    def failed(self, row: int, now_ms: int, tries: Tries) -> None:
+        """It could not be put on its way again."""
+        failures = self._rows.get(row, (0, 0))[0] + 1
+        self._rows[row] = failures, now_ms + tries.wait_ms(failures)
+
+
+@dataclass
 class Courier:
     """Some workers, and a thread that looks for what is due.
 
@@ -97,6 +121,7 @@ class Courier:
     elsewhere: Elsewhere | None = None
     elsewhere_url: str = ""
     step: Step = no_step
+    _held_up: _HeldUp = field(default_factory=_HeldUp)
     _lanes: Lanes = field(default_factory=Lanes)
     _woken: threading.Event = field(default_factory=threading.Event)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -115,13 +140,16 @@ class Courier:
             thread.start()
             self._threads.append(thread)
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Ends; what a receiver does not answer until then is tried again after the next start."""
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Ends, after so many seconds at most; what no receiver has answered by then is tried after the next start."""
         self._stopping.set()
         self._woken.set()
         self._lanes.close()
+        until = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, until - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            log.info("notices: some receivers have not answered; they are sent the same after the next start")
 
     def _look_again_and_again(self) -> None:
         looks = 0
@@ -133,7 +161,6 @@ class Courier:
                 for subscription_id in due:
                     self._lanes.sweep(subscription_id, late=subscription_id in asked)
                 if looks % FORGET_PERIODS == 0:
-                    self._lanes.forget_but(due)
                     self.notices.forget(self.now_ms() - self.tries.kept_ms)
             except HeadraceError as error:
                 log.warning("notices: %s", error)
@@ -150,6 +177,8 @@ class Courier:
             if said is Said.YES:
                 lane.add(subscription_id)  # there may be more for it
             lane.done(subscription_id, failed=said is None)
+            if said is Said.SLOWLY:
+                self._lanes.sweep(subscription_id)  # likewise, but apart from the others
 
     def _serve(self, subscription_id: int) -> Said | None:
         """What its receiver said; None: it could not be looked after."""
@@ -167,9 +196,15 @@ class Courier:
     def look(self) -> list[int]:
         """Puts what is owed on its way; the subscriptions to which something is due."""
         external = None if self.elsewhere is None else self.elsewhere_url
-        for owed in self.notices.owed():
+        for owed in self._held_up.rest(self.notices.owed(), self.now_ms()):
             now = self.now_ms()
-            self.notices.send_off(owed, now_ms=now, until_ms=now + self.tries.give_up_ms, external=external)
+            try:
+                self.notices.send_off(owed, now_ms=now, until_ms=now + self.tries.give_up_ms, external=external)
+            except HeadraceError:
+                raise  # the database, and so for all
+            except Exception:  # one that cannot be put on its way holds up none of the others
+                log.exception("notices: the row %d of the outbox cannot be put on its way", owed)
+                self._held_up.failed(owed, now, self.tries)
         return self.notices.due(self.now_ms())
 
     def deliver_next(self, subscription_id: int) -> Said:
@@ -178,16 +213,21 @@ class Courier:
         if notice is None:
             return Said.NOTHING
         self.step("before deliver")
+        began = time.monotonic()
         try:
             self._hand_over(notice)
         except Undelivered as error:
             self._failed(notice, error)
             return Said.NO
-        else:
-            self.step("after deliver")
-            self.notices.delivered(notice, self.now_ms())
-            log.info("notice %s: delivered by %s", notice.message_id, notice.protocol)
-            return Said.YES
+        except Exception:  # what is not counted would be tried for ever, and hold up what comes after it
+            log.exception("notice %s: not handed over by %s", notice.message_id, notice.protocol)
+            self._failed(notice, Undelivered(OWN_FAULT))
+            return Said.NO
+        said = Said.YES if time.monotonic() - began <= SLOW_S else Said.SLOWLY
+        self.step("after deliver")
+        self.notices.delivered(notice, self.now_ms())
+        log.info("notice %s: delivered by %s", notice.message_id, notice.protocol)
+        return said
 
     def _failed(self, notice: Notice, error: Undelivered) -> None:
         now = self.now_ms()

@@ -1,14 +1,14 @@
 """Whom the workers of the courier serve next: those whose receivers answer, and apart from them those who are late.
 
 A receiver that hangs holds a worker until the time for one notice is up, and anybody may subscribe any number of them.
-So whoever did not say yes the last time, or has not confirmed yet, is served by some workers only: the others are there
-for those who answer. Within a lane, first come is first served, and each is tried once before its next turn.
+So whoever did not say yes the last time, or took long to, or has not confirmed yet, is served by some workers only: the
+others are there for those who answer. Within a lane, first come is first served, and each is tried once before its next
+turn.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from headrace.control.workqueue import WorkQueue
@@ -16,6 +16,8 @@ from headrace.control.workqueue import WorkQueue
 QUICK = 6
 LATE = 4
 """Workers of each lane."""
+REMEMBERED = 100_000
+"""So many that were late are remembered, whatever is due to them now; then the first are forgotten."""
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Lanes:
 
     quick: WorkQueue = field(default_factory=WorkQueue)
     late: WorkQueue = field(default_factory=WorkQueue)
-    _are_late: set[int] = field(default_factory=set)
+    _are_late: dict[int, None] = field(default_factory=dict)  # in the order of their last service
     _busy: set[int] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -43,18 +45,16 @@ class Lanes:
             return True
 
     def end(self, item: int, *, well: bool | None) -> None:
-        """It was served; ``well``: whether its receiver said yes, None = it was not asked."""
+        """It was served; ``well``: whether its receiver said yes, and soon; None = it was not asked."""
         with self._lock:
             self._busy.discard(item)
-            if well:
-                self._are_late.discard(item)
-            elif well is not None:
-                self._are_late.add(item)
-
-    def forget_but(self, items: Iterable[int]) -> None:
-        """Who was late is remembered of these only: subscriptions come and go."""
-        with self._lock:
-            self._are_late.intersection_update(items)
+            if well is None:
+                return
+            self._are_late.pop(item, None)
+            if not well:
+                self._are_late[item] = None
+            if len(self._are_late) > REMEMBERED:
+                del self._are_late[next(iter(self._are_late))]
 
     def close(self) -> None:
         """Lets all workers go."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +23,13 @@ from headrace.store.notices import NoticeStore
 from headrace.store.topics import TopicStore
 
 log = logging.getLogger(__name__)
+
+ASKING_S = 5.0
+"""So long may be asked whether topics exist elsewhere."""
+RECOVERY = 0.2
+"""Of what was used of that, so much comes back in a second."""
+LEAST_S = 1.0
+"""With less than that left nobody is asked."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class Post:
 
 
 def open_post(settings: Settings, home: Home, notices: NoticeStore, topics: TopicStore, clerk: Clerk) -> Post:
-    """Raises HomeUnusable, OSError: the key of notices, or a file of certificates, cannot be read."""
+    """Raises HomeUnusable, OSError, BadField: a key, a file of certificates or a URL of the settings is none."""
     signer = open_signer(home.notice_key_file, datetime.now(UTC))
     external = ExternalSmn(settings, clerk.now_ms) if settings.smn_endpoint else None
     channels: dict[str, Channel] = {}
@@ -74,12 +83,51 @@ def open_post(settings: Settings, home: Home, notices: NoticeStore, topics: Topi
         channels |= dict.fromkeys(channel.protocols, channel)
 
     def topic_exists(project_id: str, name: str) -> bool:
-        if external is None:
-            return topics.find(project_id, name) is not None
+        return topics.find(project_id, name) is not None
+
+    inquiry = None if external is None else Inquiry(external.topic_urn)
+    return Post(courier, signer, topic_exists if inquiry is None else lambda _, name: inquiry.topic_exists(name))
+
+
+class Inquiry:
+    """Whether topics exist at an external SMN, asked while somebody waits for it: seldom for long, however many ask.
+
+    Who asks waits for ASKING_S at most. What that took is missing for the next, so that a batch of jobs, each with a
+    topic of its own, waits hardly longer for an SMN that is silent or slow.
+    """
+
+    def __init__(
+        self, topic_urn: Callable[[str, float], str | None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """
+        Args:
+            topic_urn: (name, seconds) -> the URN, None = there is none; raises Undelivered.
+            clock: a monotonic one, in seconds.
+        """
+        self._topic_urn = topic_urn
+        self._clock = clock
+        self._left_s, self._counted_at = ASKING_S, clock()
+        self._lock = threading.Lock()
+
+    def topic_exists(self, name: str) -> bool:
+        """Also if nobody knows: a job is not held up for it, its notices are tried until the SMN answers."""
+        seconds = self._use(0.0)
+        if seconds < LEAST_S:
+            log.warning("whether the topic %s exists is not known: the external SMN was too slow just now", name)
+            return True
+        began = self._clock()
         try:
-            return external.topic_urn(name) is not None
-        except Undelivered as error:  # a job is not held up for it: its notices are tried until it answers
+            return self._topic_urn(name, seconds) is not None
+        except Undelivered as error:
             log.warning("whether the topic %s exists is not known: %s", name, error)
             return True
+        finally:
+            self._use(self._clock() - began)
 
-    return Post(courier, signer, topic_exists)
+    def _use(self, seconds: float) -> float:
+        """How many are left after these."""
+        with self._lock:
+            now = self._clock()
+            recovered = min(ASKING_S, self._left_s + (now - self._counted_at) * RECOVERY)
+            self._left_s, self._counted_at = max(0.0, recovered - seconds), now
+            return self._left_s

@@ -19,6 +19,10 @@ from headrace.notify.addresses import Target
 
 MAX_ANSWER = 64 * 1024
 """So many bytes of an answer's body are read, out of politeness: some servers take a hang-up for a withdrawal."""
+POLITE_SECONDS = 1.0
+"""So long it is waited for them: who has said yes, and never ends the body, holds nobody up by it."""
+MAX_ADDRESSES = 4
+"""So many addresses of one name are tried: strangers' name servers list as many as they like."""
 
 
 class Deadline:
@@ -60,39 +64,61 @@ class Answer:
     location: str
 
 
-def post(
-    target: Target,
-    addresses: Sequence[str],
-    headers: Mapping[str, str],
-    body: bytes,
-    tls: ssl.SSLContext,
-    deadline: Deadline,
-) -> Answer:
-    """Posts to the first of ``addresses`` that takes the connection.
+@dataclass(frozen=True)
+class Request:
+    """What is sent; the header Host comes from the target."""
+
+    method: str
+    target: Target
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+def post(request: Request, addresses: Sequence[str], tls: ssl.SSLContext, deadline: Deadline) -> Answer:
+    """What its status line and headers answer; of the body is read a little, and thrown away. Raises as ``asked``."""
+    with asked(request, addresses, tls, deadline) as (answer, line):
+        politeness = Deadline(min(POLITE_SECONDS, deadline.left))
+        # The status has said it all.
+        with politeness.cuts(line), contextlib.suppress(OSError, http.client.HTTPException):
+            answer.read(MAX_ANSWER)
+        return Answer(answer.status, answer.getheader("Location") or "")
+
+
+@contextlib.contextmanager
+def asked(
+    request: Request, addresses: Sequence[str], tls: ssl.SSLContext, deadline: Deadline
+) -> Iterator[tuple[http.client.HTTPResponse, socket.socket]]:
+    """Asks the first of ``addresses`` that takes the connection: (answer without its body, what shuts the connection).
+
+    The deadline is for all of it: connection, TLS, request, headers, and what the caller reads of the body within.
 
     Raises:
         OSError: no connection, or it broke or was cut before an answer; ssl.SSLError among them.
         http.client.HTTPException: what came is no HTTP.
     """
-    with connect(addresses, target.port, deadline) as raw, deadline.cuts(raw):
+    target = request.target
+    # A second hold of the connection, as TLS takes the first one over.
+    with connect(addresses, target.port, deadline) as raw, raw.dup() as line, deadline.cuts(line):
         secure = target.scheme == "https"
         # The certificate must be the name's, whatever address we connect to.
         connection = tls.wrap_socket(raw, server_hostname=target.host.rstrip(".")) if secure else raw
         with connection:
             exchange = http.client.HTTPConnection(target.host, target.port)
             exchange.sock = connection
-            exchange.request("POST", target.path, body, {"Host": target.authority, **headers})
-            answer = exchange.getresponse()
-            with contextlib.suppress(OSError, http.client.HTTPException):  # the status has said it all
-                answer.read(MAX_ANSWER)
-            return Answer(answer.status, answer.getheader("Location") or "")
+            headers = {"Host": target.authority, "Connection": "close", **request.headers}
+            exchange.request(request.method, target.path, request.body, headers)
+            yield exchange.getresponse(), line
 
 
 def connect(addresses: Sequence[str], port: int, deadline: Deadline) -> socket.socket:
-    """A connection to the first of ``addresses`` that takes one; raises OSError if none does before the deadline."""
+    """A connection to the first of ``addresses`` that takes one; raises OSError if none does before the deadline.
+
+    Only MAX_ADDRESSES are tried.
+    """
     failed: OSError = TimeoutError("no time was left to connect")
-    for count, address in enumerate(addresses):
-        share = deadline.left / (len(addresses) - count)
+    tried = _some(addresses)
+    for count, address in enumerate(tried):
+        share = deadline.left / (len(tried) - count)
         if share <= 0:
             break
         try:
@@ -103,3 +129,11 @@ def connect(addresses: Sequence[str], port: int, deadline: Deadline) -> socket.s
             connection.settimeout(max(deadline.left, 0.001))
             return connection
     raise failed
+
+
+def _some(addresses: Sequence[str]) -> list[str]:
+    """The first of them, and one of the other IP version, if there is any: it may be the one that works from here."""
+    first, rest = list(addresses[:MAX_ADDRESSES]), addresses[MAX_ADDRESSES:]
+    versions = {":" in address for address in first}
+    other = [address for address in rest if (":" in address) not in versions]
+    return [*first[:-1], other[0]] if other else first

@@ -1,4 +1,8 @@
-"""Notices by e-mail, through the operator's SMTP server. Text only, one recipient per mail."""
+"""Notices by e-mail, through the operator's SMTP server. Text only, one recipient per mail.
+
+The header is written here, line by line. ``EmailMessage`` would read what it is given first, and decode the encoded
+words (RFC 2047) in it: line breaks among them, which end a header. What users wrote is never read, only encoded.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ import re
 import socket
 import ssl
 from datetime import UTC, datetime
+from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import format_datetime
 
 import aiosmtplib
 
@@ -22,6 +28,11 @@ from headrace.settings import Settings
 MAX_ADDRESS = 254
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _GOODBYE_SECONDS = 1.0
+_MAX_LITERAL = 900
+"""Characters of a header that is one line; RFC 5322 ends lines at 998."""
+_MAILBOX_REFUSED = frozenset({550, 551, 553})
+_ENHANCED = re.compile(r"\s*[#(\[]?([245]\.\d{1,3}\.\d{1,3})\b")
+_SENDER_REFUSED = frozenset({"5.1.7", "5.1.8"})
 _SEVEN_BIT = SMTP.clone(cte_type="7bit")
 """Not every server takes 8 bits."""
 _NOT_CONFIGURED = "No mail server is configured: the operator sets smtp_host and smtp_from."
@@ -47,7 +58,7 @@ class EmailChannel:
             raise BadField("protocol", "email", _NOT_CONFIGURED)
 
     def deliver(self, delivery: Delivery) -> None:
-        """One SMTP session within ``notice_timeout_seconds``; a refusal of the recipient or the mail (5xx) is final."""
+        """One SMTP session within ``notice_timeout_seconds``; that there is no such mailbox is final, no more."""
         if not self._settings.smtp_host:
             raise Undelivered(_NOT_CONFIGURED)
         if not _is_address(delivery.endpoint):
@@ -62,9 +73,9 @@ class EmailChannel:
                 asyncio.run(self._send(mail, delivery.endpoint, connection, deadline))
         except aiosmtplib.SMTPRecipientsRefused as error:
             refused = error.recipients[0]
-            raise Undelivered(_told(server, refused), final=refused.code >= 500) from error
+            raise Undelivered(_told(server, refused), final=_is_no_mailbox(refused)) from error
         except aiosmtplib.SMTPDataError as error:
-            raise Undelivered(_told(server, error), final=error.code >= 500) from error
+            raise Undelivered(_told(server, error), final=_is_no_mailbox(error)) from error
         except aiosmtplib.SMTPResponseException as error:
             raise Undelivered(_told(server, error)) from error
         except TimeoutError as error:
@@ -73,7 +84,7 @@ class EmailChannel:
             reason = str(error)[:200] or type(error).__name__
             raise Undelivered(f"The mail server {server} did not take the mail: {reason}.") from error
 
-    async def _send(self, mail: EmailMessage, recipient: str, connection: socket.socket, deadline: Deadline) -> None:
+    async def _send(self, mail: bytes, recipient: str, connection: socket.socket, deadline: Deadline) -> None:
         settings = self._settings
         password = settings.smtp_password
         connection.setblocking(False)  # noqa: FBT003
@@ -90,7 +101,7 @@ class EmailChannel:
             )
             try:
                 await client.connect()
-                await client.sendmail(settings.smtp_from or "", [recipient], mail.as_bytes())
+                await client.sendmail(settings.smtp_from or "", [recipient], mail)
                 with contextlib.suppress(aiosmtplib.SMTPException, OSError):
                     await client.quit(timeout=_GOODBYE_SECONDS)  # the yes was said, and nothing takes it back
             finally:
@@ -105,31 +116,45 @@ async def _hang_up(client: aiosmtplib.SMTP, connection: socket.socket) -> None:
         await asyncio.sleep(0)
 
 
-def compose(delivery: Delivery, sender: str) -> EmailMessage:
-    """The mail. The same delivery gives the same headers each time, Message-ID and Date among them."""
-    mail = EmailMessage(policy=_SEVEN_BIT)
-    subject = _one_line(delivery.subject) or f"Notice of {delivery.topic_urn.rpartition(':')[2]}"
-    mail["From"] = sender
-    mail["To"] = delivery.endpoint
-    mail["Subject"] = subject
-    mail["Date"] = datetime.fromtimestamp(delivery.created_ms / 1000, UTC)
-    mail["Message-ID"] = f"<{delivery.message_id}@{sender.rpartition('@')[2].rstrip('>')}>"
-    mail["Auto-Submitted"] = "auto-generated"
-    mail["X-SMN-MESSAGE-TYPE"] = delivery.kind.value
-    mail["X-SMN-MESSAGE-ID"] = delivery.message_id
-    mail["X-SMN-TOPIC-URN"] = delivery.topic_urn
+def compose(delivery: Delivery, sender: str) -> bytes:
+    """The mail. The same delivery gives the same bytes each time, Message-ID and Date among them."""
+    at = datetime.fromtimestamp(delivery.created_ms / 1000, UTC)
+    headers = {
+        "From": sender,
+        "To": delivery.endpoint,
+        "Subject": delivery.subject
+        if _one_line(delivery.subject)
+        else f"Notice of {delivery.topic_urn.split(':')[-1]}",
+        "Date": format_datetime(at),
+        "Message-ID": f"<{delivery.message_id}@{sender.rpartition('@')[2].rstrip('>')}>",
+        "Auto-Submitted": "auto-generated",
+        "X-SMN-MESSAGE-TYPE": delivery.kind.value,
+        "X-SMN-MESSAGE-ID": delivery.message_id,
+        "X-SMN-TOPIC-URN": delivery.topic_urn,
+    }
     text = encodable(delivery.message)
     if delivery.kind is MessageKind.NOTIFICATION:
         if delivery.unsubscribe_url:
             text += f"\n\n--\nTo receive no more of these: {delivery.unsubscribe_url}"
     elif delivery.subscribe_url not in text:
         text += f"\n\n{delivery.subscribe_url}"
-    mail.set_content(text + "\n", charset="utf-8")
-    return mail
+    body = EmailMessage(policy=_SEVEN_BIT)
+    body.set_content(text + "\n", charset="utf-8")
+    return "".join(_header(name, value) for name, value in headers.items()).encode("ascii") + body.as_bytes()
+
+
+def _header(name: str, value: str) -> str:
+    """The line, or lines, of a header: whoever decodes it once has ``value`` on one line again."""
+    text = _one_line(value)
+    if not text.isascii() or "=?" in text or len(text) > _MAX_LITERAL:
+        text = Header(text, "utf-8", header_name=name).encode(linesep="\r\n")
+    return f"{name}: {text}\r\n"
 
 
 def _is_address(text: str) -> bool:
-    return len(text) <= MAX_ADDRESS and _ADDRESS.fullmatch(text) is not None and ".." not in text
+    """``=?`` begins an encoded word: some would read another address out of that."""
+    fits = len(text) <= MAX_ADDRESS and _ADDRESS.fullmatch(text) is not None
+    return fits and ".." not in text and "=?" not in text
 
 
 def _one_line(text: str) -> str:
@@ -139,3 +164,14 @@ def _one_line(text: str) -> str:
 
 def _told(server: str, error: aiosmtplib.SMTPResponseException) -> str:
     return f"The mail server {server} refused: {error.code} {_one_line(error.message)[:200]}"
+
+
+def _is_no_mailbox(error: aiosmtplib.SMTPResponseException) -> bool:
+    """Whether the recipient does not exist. Policy, sign-in, relaying and senders the operator can mend.
+
+    Enhanced codes (RFC 3463): 5.1.x is about addresses, of which 5.1.7 and 5.1.8 are the sender's.
+    """
+    if error.code not in _MAILBOX_REFUSED:
+        return False
+    enhanced = _ENHANCED.match(error.message)
+    return enhanced is None or (enhanced[1].startswith("5.1.") and enhanced[1] not in _SENDER_REFUSED)

@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 from headrace.domain.errors import BadField
 from headrace.notify.addresses import AddressGuard, Forbidden, Target, parse_url
 from headrace.notify.base import Delivery, MessageKind, Undelivered, encodable
-from headrace.notify.connection import Answer, Deadline, post
+from headrace.notify.connection import Answer, Deadline, Request, post
 from headrace.notify.signing import Signer
 from headrace.settings import Settings
 
@@ -63,7 +63,6 @@ class HttpChannel:
         headers = {
             "Content-Type": "application/json;charset=UTF-8",
             "User-Agent": "Headrace",
-            "Connection": "close",
             "X-SMN-MESSAGE-TYPE": delivery.kind.value,
             "X-SMN-MESSAGE-ID": delivery.message_id,
             "X-SMN-TOPIC-URN": delivery.topic_urn,
@@ -77,8 +76,9 @@ class HttpChannel:
             answer = self._post(target, headers, body, deadline)
             if answer.status not in _REDIRECTS or not answer.location:
                 return _settle(target, answer.status)
-            url = urljoin(url, answer.location)
-            further = _target(url, f"{target.authority} redirects to what cannot be posted to", final=False)
+            otherwise = f"{target.authority} redirects to what cannot be posted to"
+            url = _joined(url, answer.location, otherwise)
+            further = _target(url, otherwise, final=False)
             if (target.scheme, further.scheme) == ("https", "http"):
                 raise Undelivered(f"{target.authority} redirects from https to http; that is not followed.")
             target = further
@@ -87,7 +87,7 @@ class HttpChannel:
     def _post(self, target: Target, headers: dict[str, str], body: bytes, deadline: Deadline) -> Answer:
         try:
             addresses = self._guard.addresses(target, deadline.left)
-            return post(target, addresses, headers, body, self._tls, deadline)
+            return post(Request("POST", target, headers, body), addresses, self._tls, deadline)
         except Forbidden as error:
             raise Undelivered(f"{error}.") from error
         except (OSError, http.client.HTTPException) as error:
@@ -120,6 +120,13 @@ def _target(url: str, otherwise: str, *, final: bool) -> Target:
         return parse_url(url)
     except Forbidden as error:
         raise Undelivered(f"{otherwise}: {error}.", final=final) from error
+
+
+def _joined(url: str, location: str, otherwise: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:  # such as http://[::1
+        raise Undelivered(f"{otherwise}: it is no URL.") from error
 
 
 def _settle(target: Target, status: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +47,22 @@ def test_several_jobs_in_order_each_once(stand: Stand) -> None:
     assert body[1]["message"] == body[1]["error_msg"]
     assert stand.job(first).desired.request_no == 1
     assert stand.nudged == [first]
+
+
+def test_for_a_topic_is_asked_once_in_a_batch(stand: Stand) -> None:
+    """It may be elsewhere, where each answer takes its time."""
+    asked: list[str] = []
+
+    def topic_exists(project_id: str, name: str) -> bool:
+        asked.append(name)
+        return name == "here"
+
+    stand.app.state.services = replace(stand.services, topic_exists=topic_exists)
+    for batch in "ab":  # and what was said once is not kept
+        names = [(topic, f"{topic}-{batch}-{number}") for number in range(3) for topic in ("here", "gone")]
+        said = stand.run(*(stand.create(name=name, smn_topic=topic) for topic, name in names)).json()
+        assert [element.get("error_code") for element in said] == [None, "DLI.0002"] * 3
+    assert asked == ["here", "gone"] * 2
 
 
 def test_all_refused_is_an_array_with_status_400(stand: Stand) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -77,7 +79,7 @@ def test_the_mail_as_it_comes(make: Make, receiver: SmtpReceiver) -> None:
 
 
 def test_a_repeat_is_the_same_mail() -> None:
-    assert compose(NOTICE, SENDER).as_bytes() == compose(NOTICE, SENDER).as_bytes()
+    assert compose(NOTICE, SENDER) == compose(NOTICE, SENDER)
 
 
 @pytest.mark.parametrize("ending", ["\r\n", "\n", "\r", "\u2028", "\x0b", "\x85"])
@@ -89,8 +91,52 @@ def test_a_subject_makes_no_headers(make: Make, receiver: SmtpReceiver, ending: 
     assert receiver.envelopes[0][1] == ["operator@example.com"]
 
 
+HEADERS = [
+    *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"),
+    *("X-SMN-MESSAGE-TYPE", "X-SMN-MESSAGE-ID", "X-SMN-TOPIC-URN"),
+    *("Content-Type", "Content-Transfer-Encoding", "MIME-Version"),
+]
+INJECTION = b"\r\nBcc: evil@example.org\r\n\r\nVisit http://evil.example/"
+ENCODED_WORDS = [
+    "=?utf-8?q?=0d=0aBcc:=20evil@example.org=0d=0a=0d=0aVisit_http://evil.example/?=",
+    f"=?utf-8?b?{base64.b64encode(INJECTION).decode()}?=",
+    f"Job =?us-ascii?B?{base64.b64encode(INJECTION).decode()}?= failed",
+    "=?utf-8?q?=0d=0aBcc:=20evil@example.org?= =?utf-8?q?=0d=0a=0d=0abody?=",
+    "=?utf-8?q?Z=C3=BCrich?=",
+    "失败 =?utf-8?q?=0d=0aBcc:=20evil@example.org?=",
+    "=?utf-8?q?" + "=0d=0aX:=20y" * 40 + "?=",
+    "=?",
+]
+
+
+def header_names(mail: bytes) -> list[str]:
+    """Read by hand, as no parser of Python's is asked."""
+    block, _, _ = mail.partition(b"\r\n\r\n")
+    assert re.search(rb"(?<!\r)\n|\r(?!\n)", block) is None
+    return [line.partition(b":")[0].decode() for line in block.split(b"\r\n") if not line.startswith((b" ", b"\t"))]
+
+
+@pytest.mark.parametrize("text", ENCODED_WORDS)
+def test_an_encoded_word_is_text_as_any_other(make: Make, receiver: SmtpReceiver, text: str) -> None:
+    make(receiver).deliver(replace(NOTICE, subject=text, message=text))
+    [mail] = receiver.mails
+    assert mail.keys() == HEADERS
+    assert mail["Subject"] == text
+    assert mail.get_content().startswith(text)
+
+
+@pytest.mark.parametrize("text", ENCODED_WORDS)
+@pytest.mark.parametrize("field", ["subject", "topic_urn", "message_id", "endpoint"])
+def test_nothing_of_a_notice_makes_headers(field: str, text: str) -> None:
+    wanted: Any = {field: text}
+    mail = compose(replace(NOTICE, **wanted), SENDER)
+    assert header_names(mail) == HEADERS
+    nameless = compose(replace(NOTICE, subject="", topic_urn=f"urn:smn:headrace:p:{text}"), SENDER)
+    assert header_names(nameless) == HEADERS
+
+
 def test_lines_are_short_and_of_seven_bits() -> None:
-    content = compose(replace(NOTICE, subject="ü" * 512, message="ß" * 5000 + "x" * 5000), SENDER).as_bytes()
+    content = compose(replace(NOTICE, subject="ü" * 512, message="ß" * 5000 + "x" * 5000), SENDER)
     assert content.isascii()
     assert max(len(line) for line in content.split(b"\r\n")) < 998
 
@@ -98,6 +144,7 @@ def test_lines_are_short_and_of_seven_bits() -> None:
 NO_ADDRESSES = [
     *("a b@example.com", "<a@example.com>", "a@example.com,b@example.com", "a@[127.0.0.1]", '"a"@example.com'),
     *("ü@example.com", "a@example.com\n", "@example.com", "a@", "a@b..c", "a@-b.example"),
+    *("=?utf-8?q?x=0d=0aBcc=3Aevil?=@example.org", "=?a@example.org", "a=?b?c?=@example.org"),
     *("a" * 65 + "@example.com", "a@" + "b" * 253),
 ]
 
@@ -126,6 +173,46 @@ def test_a_recipient_that_is_unknown_is_final_and_one_that_is_busy_is_not(make: 
     assert "550 No such user here" in unknown.reason
     assert unknown.final
     assert not busy.final
+
+
+NO_MAILBOX = [
+    *(
+        "550 No such user here",
+        "550 5.1.1 User unknown",
+        "551 User not local",
+        "553 5.1.3 Bad address",
+        "550 5.1.10 None",
+        "550 #5.1.0 Address rejected.",
+    ),
+]
+OF_THE_OPERATOR = [
+    *(
+        "530 5.7.0 Must issue a STARTTLS command first",
+        "554 5.7.1 Relay access denied",
+        "550 5.7.1 Client host blocked",
+    ),
+    *("550 5.7.60 SMTP; Client does not have permissions to send as this sender", "552 5.2.2 Mailbox full"),
+    *("553 5.7.1 Sender address rejected: not owned by user", "550 5.1.8 Sender domain not found", "550 5.1.7 Sender"),
+    *(
+        "554 Never",
+        "550 5.2.1 Mailbox disabled",
+        "451 4.7.1 Greylisted",
+        "550 5.0.0 Policy",
+        "550 5.7.1: Policy",
+        "550 (4.7.1) Later",
+        "550 #5.7.1",
+    ),
+]
+
+
+@pytest.mark.parametrize("said", NO_MAILBOX + OF_THE_OPERATOR)
+def test_what_the_operator_can_mend_is_not_final(make: Make, receiver: SmtpReceiver, said: str) -> None:
+    receiver.rcpt_answers.append(said)
+    receiver.data_answers.append(said)
+    for refused in (failure(make(receiver)), failure(make(receiver))):  # of the recipient, then of the mail
+        assert said in refused.reason
+        assert refused.final == (said in NO_MAILBOX)
+    make(receiver).deliver(NOTICE)
 
 
 def test_a_wrong_password_is_told_without_the_password(make: Make, authority: Authority) -> None:

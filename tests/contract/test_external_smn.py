@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler
@@ -14,10 +16,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from headrace import signing
-from headrace.domain.errors import NotAuthenticated
+from headrace.domain.errors import BadField, NotAuthenticated
 from headrace.notify.base import Undelivered
 from headrace.notify.external import MAX_MESSAGE, ExternalSmn
 from headrace.settings import load_settings
+from tests.support.certificates import Authority
 from tests.support.listening import HttpListener
 
 PROJECT, ACCESS_KEY, SECRET_KEY = "0123456789abcdef0123456789abcdef", "AKIDEXAMPLE", "SKEXAMPLE-never-told"
@@ -25,15 +28,21 @@ NOW_MS = 1_795_859_100_000
 
 
 class Smn(HttpListener):
-    """Topics in pages, and what was published; ``broken`` is answered instead, if it is set."""
+    """Topics in pages, and what was published; ``broken`` is answered instead, if it is set.
 
-    def __init__(self, topics: int, page_limit: int = 100) -> None:
+    Each answer takes ``slow_s``; of one that drips, the bytes with the numbers ``drips`` 0.05 s each.
+    """
+
+    def __init__(self, topics: int, page_limit: int = 100, tls: ssl.SSLContext | None = None) -> None:
         self.topics = [{"name": f"topic-{n}", "topic_urn": f"urn:smn:r:{PROJECT}:topic-{n}"} for n in range(topics)]
         self.page_limit = page_limit
         self.published: list[tuple[str, dict[str, Any]]] = []
         self.asked: list[str] = []
         self.broken: tuple[int, bytes] | None = None
-        super().__init__(_Handler, {"smn": self})
+        self.slow_s = 0.0
+        self.drips = range(0)
+        self.missing = 0
+        super().__init__(_Handler, {"smn": self}, tls)
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:
         self.asked.append(f"{method} {target}")
@@ -77,10 +86,19 @@ class _Handler(BaseHTTPRequestHandler):
         if self.smn.broken == (0, b""):
             self.smn.released.wait()
         status, content = self.smn.broken or (status, content)
-        self.send_response(status or 200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.smn.released.wait(self.smn.slow_s)
+        self._say(
+            b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%b" % (status or 200, len(content) + self.smn.missing, content)
+        )
+
+    def _say(self, answer: bytes) -> None:
+        drips = self.smn.drips
+        with suppress(OSError):  # whoever asked has had enough
+            self.wfile.write(answer[: drips.start])
+            for number in drips:
+                self.wfile.write(answer[number : number + 1])
+                self.smn.released.wait(0.05)
+            self.wfile.write(answer[drips.stop :])
 
 
 @pytest.fixture
@@ -158,6 +176,46 @@ def test_silence_is_left(smn: Smn, tmp_path: Path) -> None:
     smn.broken = (200, b"x" * (5 * 1024 * 1024))
     with pytest.raises(Undelivered, match="does not answer"):
         client(smn, tmp_path).topic_urn("topic-1")
+
+
+@pytest.mark.parametrize("drips", [range(5, 30), range(41, 66)], ids=["headers", "body"])
+def test_an_answer_that_drips_is_cut(smn: Smn, tmp_path: Path, drips: range) -> None:
+    """Each byte comes well within the time for one notice, and with all of them it would be a yes."""
+    smn.drips = drips
+    with pytest.raises(Undelivered, match="does not answer: the time is up"):
+        client(smn, tmp_path, notice_timeout_seconds=0.5).topic_urn("topic-1")
+    with pytest.raises(Undelivered, match="does not answer: the time is up"):
+        client(smn, tmp_path).topic_urn("topic-1", 0.5)
+    with pytest.raises(Undelivered, match="does not answer: the time is up"):
+        client(smn, tmp_path, notice_timeout_seconds=0.5).publish(f"urn:smn:r:{PROJECT}:topic-7", "s", "m", "6f1c")
+
+
+def test_the_time_is_for_all_pages_together(tmp_path: Path) -> None:
+    with Smn(topics=250, page_limit=10) as smn:
+        smn.slow_s = 0.2
+        with pytest.raises(Undelivered, match="the time is up"):
+            client(smn, tmp_path).topic_urn("topic-249", 1.0)
+        assert len(smn.asked) < 25
+
+
+def test_an_answer_that_breaks_off_is_none(smn: Smn, tmp_path: Path) -> None:
+    smn.missing = 1
+    with pytest.raises(Undelivered, match="breaks off"):
+        client(smn, tmp_path).topic_urn("topic-1")
+
+
+def test_an_address_that_is_not_written_as_one_is_no_endpoint(tmp_path: Path) -> None:
+    values = {"smn_project_id": PROJECT, "smn_access_key": ACCESS_KEY, "smn_secret_key": SECRET_KEY}
+    with pytest.raises(BadField, match="smn_endpoint"):
+        ExternalSmn(load_settings(tmp_path, smn_endpoint="https://10.1", **values), lambda: NOW_MS)
+
+
+def test_over_tls_the_certificate_must_be_one_that_is_trusted(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with Smn(topics=1, tls=authority.context("127.0.0.1")) as smn:
+        assert client(smn, tmp_path, smn_ca_file=authority.file).topic_urn("topic-0") is not None
+        with pytest.raises(Undelivered, match="certificate"):
+            client(smn, tmp_path).topic_urn("topic-0")
 
 
 def test_the_secret_key_is_shown_nowhere(smn: Smn, tmp_path: Path) -> None:

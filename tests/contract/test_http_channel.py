@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ import pytest
 from headrace.domain.errors import BadField
 from headrace.notify.addresses import SPECIAL, AddressGuard, system_resolver
 from headrace.notify.base import Delivery, MessageKind, Undelivered
+from headrace.notify.connection import Deadline, connect
 from headrace.notify.http import HttpChannel
 from headrace.notify.signing import Signer, open_signer
 from headrace.settings import load_settings
@@ -114,6 +117,19 @@ def test_a_status_line_is_a_yes_whatever_comes_after(
     channel().deliver(notice(receiver.url))
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_yes_whose_body_comes_to_no_end_is_not_waited_for(
+    channel: Callable[..., HttpChannel], authority: Authority, scheme: str
+) -> None:
+    with HttpReceiver(authority.context("127.0.0.1") if scheme == "https" else None) as receiver:
+        receiver.answers.append("endless")
+        one = channel(notice_timeout_seconds=120)
+        delivering = threading.Thread(target=one.deliver, args=[notice(receiver.url)], daemon=True)
+        delivering.start()
+        delivering.join(60)
+        assert not delivering.is_alive(), "it waits for the body"
+
+
 @pytest.mark.parametrize("status", [303, 304, 400, 401, 403, 404, 408, 425, 429, 500, 502, 503, 504])
 def test_any_other_may_be_a_yes_later(channel: Callable[..., HttpChannel], receiver: HttpReceiver, status: int) -> None:
     receiver.answers.append(status)
@@ -159,7 +175,12 @@ def test_a_redirect_is_judged_like_the_endpoint(
 
 
 @pytest.mark.parametrize(
-    "location", ["http://2130706433/", "file:///etc/passwd", "http://u:p@127.0.0.1/", "gopher://x/"]
+    "location",
+    [
+        *("http://2130706433/", "file:///etc/passwd", "http://u:p@127.0.0.1/", "gopher://x/"),
+        *("http://[::1", "//[", "http://[bad]/", "http://127.0.0.1:x/", "http://127.0.0.1:99999/", "http://%zz/"),
+        *("http://\xff/", "http://a b/", "//[::1%25lo]/", "http://[v1.x]/", "//]"),
+    ],
 )
 def test_a_redirect_to_what_is_no_receiver(
     channel: Callable[..., HttpChannel], receiver: HttpReceiver, location: str
@@ -215,6 +236,30 @@ def test_a_dead_address_gives_way_to_the_next(channel: Callable[..., HttpChannel
     names = Rebinding(["127.0.0.3", "127.0.0.1"])  # nobody listens at the first
     channel(names).deliver(notice(f"http://twice.example:{receiver.port}/"))
     assert len(receiver.posts) == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "tried"),
+    [
+        ([f"127.0.1.{n}" for n in range(1, 50)], [f"127.0.1.{n}" for n in range(1, 5)]),
+        (["::1", "127.0.1.1"], ["::1", "127.0.1.1"]),
+        (["2001:db8::1"] * 6 + ["127.0.1.1"], ["2001:db8::1"] * 3 + ["127.0.1.1"]),
+        ([], []),
+    ],
+)
+def test_few_of_the_addresses_of_a_name_are_tried(
+    monkeypatch: pytest.MonkeyPatch, found: list[str], tried: list[str]
+) -> None:
+    asked: list[str] = []
+
+    def refuse(address: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append(address[0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with pytest.raises(OSError):  # noqa: PT011
+        connect(found, 1, Deadline(60))
+    assert asked == tried
 
 
 def test_a_name_that_means_what_is_inside_cannot_be_subscribed(channel: Callable[..., HttpChannel]) -> None:

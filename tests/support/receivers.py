@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.support.listening import HttpListener
 
-Misdeed = Literal["hang", "drip", "vanish", "half"]
+Misdeed = Literal["hang", "drip", "vanish", "half", "endless"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class HttpReceiver(HttpListener):
     """Answers what ``answers`` holds, first in first out, and 200 when nothing is left.
 
     An answer is a status, (status, Location) or a misdeed: never to answer, to answer a byte at a time for ever, or to
-    hang up after the request was read, or after the first line of a yes.
+    hang up after the request was read, or after the first line of a yes, or a yes whose body comes to no end.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
@@ -58,7 +58,9 @@ class _Handler(BaseHTTPRequestHandler):
             case "hang":
                 self.receiver.released.wait()
             case "drip":
-                self._drip()
+                self._drip(b"HTTP/1.1")
+            case "endless":
+                self._drip(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
             case "half":
                 self.close_connection = True
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Le")
@@ -73,10 +75,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def _drip(self) -> None:
+    def _drip(self, beginning: bytes) -> None:
         self.close_connection = True
         try:
-            self.wfile.write(b"HTTP/1.1")
+            self.wfile.write(beginning)
             while not self.receiver.released.wait(0.05):
                 self.wfile.write(b"x")
                 self.wfile.flush()
