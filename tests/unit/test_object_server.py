@@ -187,7 +187,7 @@ def test_a_full_disk_keeps_it_from_nothing_but_new_objects(
 def test_an_object_where_it_is_asked_for_one_is_an_answer_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = ObjectServer(home, 0)
     server.start()
-    monkeypatch.setattr(object_server.secrets, "token_hex", lambda _: "known")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "known")
     bucket_at(server.access, "probe", create=True).put("probe-known", b"x")
     assert server._answers()
     server.close()
