@@ -273,7 +273,8 @@ def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], 
         HomeUnusable: a server holds the home; or savepoints are wanted, and the embedded S3 server does not come up.
     """
     with build(settings, ending=True) as server:
-        if with_savepoint and server.object_server is not None and not server.object_server.up:
+        store = server.object_server
+        if with_savepoint and store is not None and not store.up and store.wanted():
             raise HomeUnusable(
                 "Savepoints need the embedded S3 server, which does not come up. Mend that, or end the jobs without "
                 "savepoints: headrace down."
@@ -297,8 +298,8 @@ def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], 
                 time.sleep(0.1)
         finally:
             server.stop()
-        if server.object_server is not None:
-            server.object_server.end()
+        if store is not None:
+            store.end()
         else:  # one of other settings
             object_server.end(server.home.folder)
 

@@ -58,8 +58,8 @@ def open_storage(
 
     Args:
         settings, home, identity, buckets, now_ms: of the server.
-        ending: only to end jobs, which needs no store: the embedded server is taken where it is, and that it does
-            not come up is a warning.
+        ending: only to end jobs, which needs no store: the embedded server is taken where it is, and started only if
+            jobs run; that it does not come up is a warning.
 
     Raises:
         HomeUnusable: the embedded server is not installed or does not come up.
@@ -69,7 +69,8 @@ def open_storage(
         if server is not None:
             _start(server, ending=ending)
         objects = _objects(settings, home, server)
-        _adopt(objects, buckets, identity, now_ms)
+        if not ending:
+            _adopt(objects, buckets, identity, now_ms)
         yield Storage(objects, _owner(objects, buckets, identity, now_ms), server)
     finally:
         if server is not None:
@@ -96,7 +97,8 @@ def flinks_way(settings: Settings, storage: Storage) -> S3Store | None:
 
 def _start(server: ObjectServer, *, ending: bool) -> None:
     try:
-        server.start()
+        if server.wanted() or not ending:
+            server.start()
     except (HomeUnusable, Unavailable) as error:
         if not ending:
             raise

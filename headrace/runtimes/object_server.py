@@ -134,6 +134,10 @@ class ObjectServer:
         self._wait_for_room(ROOM_S if begun else 0.0)
         self._guard.start()
 
+    def wanted(self) -> bool:
+        """Whether it runs, or deployments do that may use it; raises Unavailable."""
+        return self._runs.look().life in (Life.RUNS, Life.ENDING) or self._has_users()
+
     def close(self) -> None:
         """Lets go of it; it runs on."""
         self._stopping.set()
@@ -153,8 +157,7 @@ class ObjectServer:
         wanted, spoken = self._seaweed.ports[0], self._runs.port()
         if spoken in (None, wanted):
             return
-        roles = (record.parent for record in (self._home / "deployments").glob("*/*/process.json"))
-        if any(processes.look(role).life in (Life.RUNS, Life.ENDING) for role in roles):
+        if self._has_users():
             raise HomeUnusable(
                 f"By embedded_s3_port the embedded S3 server is to speak at port {wanted}, but it runs and speaks at "
                 f"port {spoken}, where the running jobs use it. Set embedded_s3_port={spoken}, or end the jobs first: "
@@ -162,6 +165,10 @@ class ObjectServer:
             )
         log.warning("the embedded S3 server moves from port %s to port %s", spoken, wanted)
         self._runs.end()
+
+    def _has_users(self) -> bool:
+        roles = (record.parent for record in (self._home / "deployments").glob("*/*/process.json"))
+        return any(processes.look(role).life in (Life.RUNS, Life.ENDING) for role in roles)
 
     def _wake(self) -> None:
         """One that somebody has stopped (SIGSTOP) goes on."""

@@ -42,11 +42,13 @@ def weed_of(home: Path) -> int:
     return pid
 
 
-def test_it_outlives_headrace_and_is_found_again(home: Path) -> None:
+def test_it_outlives_headrace_and_is_found_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = ObjectServer(home, 0, [PUBLISHED])
     first.start()
     bucket = bucket_at(first.access, "found", create=True)
     bucket.put("a", b"kept")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "known")  # an object where it is asked for one is an answer too
+    bucket_at(first.access, "probe", create=True).put("probe-known", b"x")
     weed = weed_of(home)
     first.close()
     second = ObjectServer(home, 0, [PUBLISHED])
@@ -184,46 +186,30 @@ def test_a_full_disk_keeps_it_from_nothing_but_new_objects(
     third.close()
 
 
-def test_an_object_where_it_is_asked_for_one_is_an_answer_too(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = ObjectServer(home, 0)
-    server.start()
-    monkeypatch.setattr("secrets.token_hex", lambda _: "known")
-    bucket_at(server.access, "probe", create=True).put("probe-known", b"x")
-    assert server._answers()
-    server.close()
-
-
-def test_on_another_port_it_is_started_anew(home: Path) -> None:
+def test_it_moves_to_another_port_when_no_job_uses_it(home: Path) -> None:
     first = ObjectServer(home, 0)
     first.start()
     bucket_at(first.access, "kept", create=True).put("a", b"kept")
     first.close()
-    old = json.loads((home / "s3" / "keys.json").read_text())["endpoint"]
-    second = ObjectServer(home, _free_port())
-    assert json.loads((home / "s3" / "keys.json").read_text())["endpoint"] == old
+    used = start_kept(home / "deployments" / "job-1-1" / "jobmanager")
+    weed, old, new = weed_of(home), int(first.endpoint.rpartition(":")[2]), _free_port()
+    second = ObjectServer(home, new)
+    with pytest.raises(HomeUnusable, match=rf"port {new}.*port {old}.*embedded_s3_port={old}.*headrace down"):
+        second.start()
+    assert weed_of(home) == weed
+    assert object_server.running_port(home) == old
+    assert _told_endpoint(home) == first.endpoint
+    wait_until("the deployment ends", lambda: processes.end(processes.look(used), force=True))
     second.start()
-    assert second.endpoint != old
-    assert json.loads((home / "s3" / "keys.json").read_text())["endpoint"] == second.endpoint
-    assert bytes(bucket_at(second.access, "kept").get("a").bytes()) == b"kept"
+    assert _told_endpoint(home) == second.endpoint == f"http://127.0.0.1:{new}"
+    wait_until("it is read", lambda: bytes(bucket_at(second.access, "kept").get("a").bytes()) == b"kept")
     weed_of(home)
     second.close()
 
 
-def test_on_another_port_it_is_refused_while_jobs_use_it(home: Path) -> None:
-    first = ObjectServer(home, 0)
-    first.start()
-    first.close()
-    used = start_kept(home / "deployments" / "job-1-1" / "jobmanager")
-    weed, old, new = weed_of(home), int(first.endpoint.rpartition(":")[2]), _free_port()
-    with pytest.raises(HomeUnusable, match=rf"port {new}.*port {old}.*embedded_s3_port={old}.*headrace down"):
-        ObjectServer(home, new).start()
-    assert weed_of(home) == weed
-    assert object_server.running_port(home) == old
-    assert json.loads((home / "s3" / "keys.json").read_text())["endpoint"] == first.endpoint
-    wait_until("the deployment ends", lambda: processes.end(processes.look(used), force=True))
-
-
-def test_one_that_is_stopped_goes_on(home: Path) -> None:
+def test_one_that_is_stopped_goes_on_and_one_that_is_silent_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = ObjectServer(home, 0)
     first.start()
     first.close()
@@ -233,18 +219,11 @@ def test_one_that_is_stopped_goes_on(home: Path) -> None:
     second.start()
     assert weed_of(home) == weed
     second.close()
-
-
-def test_one_that_is_silent_is_told_as_that(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = ObjectServer(home, 0)
-    first.start()
-    first.close()
-    weed = weed_of(home)
-    second = ObjectServer(home, 0)
-    monkeypatch.setattr(second, "_answers", lambda: False)
+    third = ObjectServer(home, 0)
+    monkeypatch.setattr(third, "_answers", lambda: False)
     monkeypatch.setattr(object_server, "START_S", 0.0)
     with pytest.raises(HomeUnusable, match=rf"pid {weed}.*silent.*kill -KILL {weed}"):
-        second.start()
+        third.start()
 
 
 def test_one_that_keeps_ending_is_told_once(
@@ -269,6 +248,10 @@ def test_pauses_grow_until_it_has_lived() -> None:
     assert not pauses.lived(LONGEST_PAUSE_S - 1)
     assert pauses.lived(LONGEST_PAUSE_S)
     assert pauses.next() == 1
+
+
+def _told_endpoint(home: Path) -> str:
+    return str(json.loads((home / "s3" / "keys.json").read_text())["endpoint"])
 
 
 def _free_port() -> int:
