@@ -87,7 +87,6 @@ def test_down_ends_jobs_without_it(server: ServerUnderTest) -> None:
     wait_until("it has ended", lambda: weed not in processes_of(server.home))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        taken.listen()
         server.environment["HEADRACE_EMBEDDED_S3_PORT"] = str(taken.getsockname()[1])
         with pytest.raises(subprocess.CalledProcessError) as refused:
             server.down("--savepoint")
