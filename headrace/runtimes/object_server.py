@@ -138,6 +138,14 @@ class ObjectServer:
         """Whether it runs, or deployments do that may use it; raises Unavailable."""
         return self._runs.look().life in (Life.RUNS, Life.ENDING) or self._has_users()
 
+    def check_savepoints(self) -> None:
+        """Raises HomeUnusable if deployments run, and it did not come up to hold their savepoints."""
+        if not self.up and self.wanted():
+            raise HomeUnusable(
+                "Savepoints need the embedded S3 server, which does not come up. Mend that, or end the jobs without "
+                "savepoints: headrace down."
+            )
+
     def close(self) -> None:
         """Lets go of it; it runs on."""
         self._stopping.set()
