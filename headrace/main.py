@@ -27,7 +27,6 @@ from headrace.control.reconciler import Planner, Reconciler
 from headrace.control.scheduler import Scheduler
 from headrace.control.shipping import Rolling
 from headrace.domain.deployment import parse_runtime_config, plan
-from headrace.domain.errors import HomeUnusable
 from headrace.domain.job import AT_REST, Goal, JobSpec, Phase
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, memory, preflight
