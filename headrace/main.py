@@ -38,7 +38,7 @@ from headrace.identity.keystone import ExternalKeystone
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.cache import StageCache
 from headrace.objects.packages import PackageFiles
-from headrace.runtimes import logfiles, machine
+from headrace.runtimes import logfiles, machine, object_server
 from headrace.runtimes.limits import Limits
 from headrace.runtimes.local import LocalRuntime
 from headrace.runtimes.logfiles import Logged
@@ -119,6 +119,8 @@ def build(
     init_admin: str | None = None,
     founded: Callable[[Founded], None] = lambda _: None,
     seams: Seams = NO_SEAMS,
+    *,
+    ending: bool = False,
 ) -> Iterator[Server]:
     """Holds the home and builds the server; lets go of both at the end. Running jobs are left as they are.
 
@@ -127,6 +129,7 @@ def build(
         init_admin: name of the first administrator of a shared installation, whose keys ``founded`` is told.
         founded: called at once, as nothing else will know the secret key and the password.
         seams: for tests.
+        ending: it is to end jobs only, with a store or without.
 
     Raises:
         HomeUnusable: another server holds the home, a newer version has made it, or its key file is missing.
@@ -143,7 +146,7 @@ def build(
         )
         if identity.founded is not None:
             founded(identity.founded)
-        storage = held.enter_context(open_storage(settings, home, identity, buckets, now_ms))
+        storage = held.enter_context(open_storage(settings, home, identity, buckets, now_ms, ending=ending))
         staged, asked = (
             ArtifactResolver(objects, package_files, packages.object_key, storage.owner(objects))
             for objects in (storage.objects, storage.asked)
@@ -266,12 +269,16 @@ def serve(
 
 
 def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], None]) -> None:
-    """Stops all jobs of a home that no server holds, and waits until nothing of them is left.
+    """Stops all jobs of a home that no server holds, and waits until nothing of them is left, nor of the embedded S3
+    server, whatever ``object_store`` is now. A plain stop needs no store.
 
     Raises:
-        HomeUnusable: a server holds the home.
+        HomeUnusable: a server holds the home; or savepoints are wanted, and the embedded S3 server does not come up.
     """
-    with build(settings) as server:
+    with build(settings, ending=True) as server:
+        store = server.object_server
+        if with_savepoint and store is not None:
+            store.check_savepoints()
         waiting = {job_id for job_id in server.jobs.unsettled() if _ask_to_stop(server, job_id, with_savepoint)}
         server.driver.remove_orphans()
         server.start()
@@ -291,8 +298,10 @@ def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], 
                 time.sleep(0.1)
         finally:
             server.stop()
-        if server.object_server is not None:
-            server.object_server.end()
+        if store is not None:
+            store.end()
+        else:  # one of other settings
+            object_server.end(server.home.folder)
 
 
 def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # noqa: FBT001

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.domain.errors import Unavailable
+from headrace.domain.errors import HomeUnusable, Unavailable
 from headrace.flink.s3 import S3Plugins
 from headrace.home import Home
 from headrace.identity.founding import Identity
@@ -20,6 +20,7 @@ from headrace.objects.cache import StageCache, Staged, Told
 from headrace.objects.folder import FolderObjects
 from headrace.objects.s3 import S3Objects
 from headrace.objects.turns import OF_API, OF_DRIVER, Turns
+from headrace.runtimes import object_server
 from headrace.runtimes.object_server import ObjectServer
 from headrace.runtimes.s3 import S3Store
 from headrace.runtimes.staging import Fetch
@@ -51,19 +52,31 @@ class Storage:
 
 @contextmanager
 def open_storage(
-    settings: Settings, home: Home, identity: Identity, buckets: BucketStore, now_ms: Callable[[], int]
+    settings: Settings,
+    home: Home,
+    identity: Identity,
+    buckets: BucketStore,
+    now_ms: Callable[[], int],
+    *,
+    ending: bool = False,
 ) -> Iterator[Storage]:
     """Connects to nothing, but starts the embedded server, or finds it; it stays when this ends.
+
+    Args:
+        settings, home, identity, buckets, now_ms: of the server.
+        ending: only to end jobs, which needs no store: the embedded server is taken where it is, and started only if
+            jobs run; that it does not come up is a warning.
 
     Raises:
         HomeUnusable: the embedded server is not installed or does not come up.
     """
-    server = _server(settings, home, identity)
+    server = _server(settings, home, identity, ending=ending)
     try:
         if server is not None:
-            server.start()
+            _start(server, ending=ending)
         objects = _objects(settings, home, server)
-        _adopt(objects, buckets, identity, now_ms)
+        if not ending:
+            _adopt(objects, buckets, identity, now_ms)
         asked = objects if objects.root is not None else Turns(objects, OF_API)
         yield Storage(objects, asked, lambda by: _owner(by, buckets, identity, now_ms), server)
     finally:
@@ -90,13 +103,24 @@ def flinks_way(settings: Settings, storage: Storage) -> S3Store | None:
     return S3Store(access, turns, plugins, lambda project_id, bucket: owner(bucket) == project_id)
 
 
-def _server(settings: Settings, home: Home, identity: Identity) -> ObjectServer | None:
+def _start(server: ObjectServer, *, ending: bool) -> None:
+    try:
+        if server.wanted() or not ending:
+            server.start()
+    except (HomeUnusable, Unavailable) as error:
+        if not ending:
+            raise
+        log.warning("%s Jobs are ended without it; their last logs stay on this machine.", error)
+
+
+def _server(settings: Settings, home: Home, identity: Identity, *, ending: bool) -> ObjectServer | None:
     """The embedded S3 server. As in the cloud, the user's keys for Headrace open the buckets too."""
     if settings.object_store != "embedded":
         return None
     published = identity.published()
     others = [] if published is None else [Keys(published.access_key, published.secret_key)]
-    return ObjectServer(home.folder, settings.embedded_s3_port, others)
+    running = object_server.running_port(home.folder) if ending else None
+    return ObjectServer(home.folder, running or settings.embedded_s3_port, others)
 
 
 def _objects(settings: Settings, home: Home, server: ObjectServer | None) -> Objects:

@@ -55,7 +55,13 @@ def main() -> None:
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"])
             # Of several settings together, or of one with a slip in its name, the input may hold a secret.
-            given = f" (given: {problem['input']!r})" if name in Settings.tellable() else ""
+            given = f" (given: {_without_userinfo(repr(problem['input']))})" if name in Settings.tellable() else ""
             what = f"setting {name}" if name else "settings"
             console.print(f"error: {what}: {problem['msg']}{given}", markup=False)
         sys.exit(1)
+
+
+def _without_userinfo(shown: str) -> str:
+    """What is given for a URL may have a password in it, and be no URL: nothing up to the last "@" is shown."""
+    before, at, rest = shown.rpartition("@")
+    return f"{before[:1]}…{at}{rest}" if at else shown

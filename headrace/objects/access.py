@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from headrace.domain.errors import HomeUnusable
+from headrace.domain.errors import BadField, HomeUnusable
+from headrace.objects.paths import check_bucket
 from headrace.settings import Settings
 
 
@@ -109,6 +110,10 @@ def _bucket_keys(path: Path | None) -> dict[str, Keys]:
         raise HomeUnusable(f"{named} must hold {form}.")
     keys = {}
     for bucket, pair in content.items():
+        try:
+            check_bucket(bucket)
+        except BadField as error:
+            raise HomeUnusable(f"{named}: {error}") from error
         if not isinstance(pair, dict) or set(pair) != {"access_key", "secret_key"}:
             raise HomeUnusable(f"{named}: the bucket {bucket!r} has no such pair of keys; it must hold {form}.")
         keys[bucket] = Keys(str(pair["access_key"]), str(pair["secret_key"]))

@@ -120,6 +120,12 @@ class Seaweed:
         return self.folder / "s3.json"
 
 
+def s3_port_of(command: Sequence[str]) -> int | None:
+    """Where a server with this command line speaks S3; None if that is not in it."""
+    ports = [word.partition("=")[2] for word in command if word.startswith("-s3.port=")]
+    return int(ports[0]) if ports and ports[0].isdecimal() else None
+
+
 def executable() -> Path:
     """The program.
 

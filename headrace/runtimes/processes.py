@@ -120,7 +120,7 @@ def look(folder: Path) -> Kept:
     if identity.lives():
         return Kept(Life.RUNS, identity=identity, keeper=keeper, started_at=started.get("at") if started else None)
     if keeper.lives():
-        _wake(keeper)
+        wake(keeper)  # all that it has to do is to write down the end
         return Kept(Life.ENDING, identity=identity, keeper=keeper)
     ended = _read(folder / "exit.json")  # it may have been written since we looked
     return _ended(ended, started, identity, keeper)
@@ -158,11 +158,11 @@ def end_unrecorded(folder: Path) -> bool:
     return not jvms and not keepers
 
 
-def _wake(keeper: Identity) -> None:
-    """A keeper that somebody has stopped (SIGSTOP) goes on: all that it has to do is to write down the end."""
-    stat = _stat(keeper.pid)
+def wake(process: Identity) -> None:
+    """A process that somebody has stopped (SIGSTOP) goes on."""
+    stat = _stat(process.pid)
     if stat is not None and stat.state in "Tt":
-        _signal(keeper.pid, keeper.start_time, signal.SIGCONT)
+        _signal(process.pid, process.start_time, signal.SIGCONT)
 
 
 def _command(pid: int) -> list[str]:

@@ -8,6 +8,19 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+_OF_AN_ENDPOINT = (
+    "s3_endpoint",
+    "s3_region",
+    "s3_path_style",
+    "s3_access_key",
+    "s3_secret_key",
+    "s3_bucket_keys_file",
+    "s3_ca_file",
+    "s3_proxy",
+    "s3_timeout_seconds",
+)
+"""Settings that mean nothing but with ``object_store=s3``. ``s3_plugin_folder`` is ``headrace engines``' too."""
+
 
 class ObjectSettings(BaseModel):
     """Fields of Settings: where buckets are, and what is kept of them here."""
@@ -103,14 +116,21 @@ class ObjectSettings(BaseModel):
     @model_validator(mode="after")
     def _can_reach_s3(self) -> Self:
         missing = ""
+        useless = [
+            name for name in _OF_AN_ENDPOINT if name in self.model_fields_set and getattr(self, name) is not None
+        ]
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             missing = "s3_access_key and s3_secret_key belong together: give both, or neither"
         elif self.object_store == "s3" and not self.s3_endpoint:
             missing = "object_store=s3 needs s3_endpoint, the URL of the endpoint"
         elif self.object_store == "s3" and self.s3_access_key is None:
             missing = "object_store=s3 needs s3_access_key and s3_secret_key"
-        elif self.object_store != "s3" and self.s3_endpoint:
-            missing = f"s3_endpoint is used with object_store=s3 only, and that is {self.object_store}"
+        elif self.object_store != "s3" and useless:
+            verb = "is" if len(useless) == 1 else "are"
+            missing = (
+                f"{', '.join(useless)} {verb} used with object_store=s3 only, and that is {self.object_store}: "
+                f"set object_store=s3, or take {'it' if len(useless) == 1 else 'them'} away"
+            )
         if missing:
             raise ValueError(missing)
         return self

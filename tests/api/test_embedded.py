@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from headrace.objects.access import Keys, S3Access
+from headrace.runtimes import processes
+from headrace.runtimes.processes import Life
+from tests.support.kept import start_kept
 from tests.support.seaweed import bucket_at
-from tests.support.server import EXAMPLES, Jobs, ServerUnderTest, processes_of
+from tests.support.server import EXAMPLES, Jobs, ServerUnderTest, processes_of, wait_until
 
 JAR = EXAMPLES / "jars" / "flink-1" / "statefulCounter.jar"
 
@@ -48,10 +55,49 @@ def test_what_a_users_tools_upload_is_what_a_job_names(server: ServerUnderTest) 
         assert Jobs(client).create(f"by-{scheme}", "", entrypoint=jar, obs_bucket="from-tools") > 0
 
 
-def test_it_stays_when_headrace_is_killed(server: ServerUnderTest) -> None:
+def test_it_stays_when_headrace_is_killed_and_ends_with_down_wherever_buckets_are(server: ServerUnderTest) -> None:
     bucket_at(of_user(server), "kept", create=True).put("a", b"kept")
     before, endpoint = weeds(server), of_user(server).endpoint
     server.kill()
     assert bytes(bucket_at(of_user(server), "kept").get("a").bytes()) == b"kept"
     server.start()
     assert (weeds(server), of_user(server).endpoint) == (before, endpoint)
+    server.environment["HEADRACE_OBJECT_STORE"] = "folder"
+    assert "Nothing is running any more." in server.down()
+    assert processes_of(server.home) == []
+
+
+def test_down_follows_it_to_the_port_where_it_is(server: ServerUnderTest) -> None:
+    (weed,) = weeds(server)
+    deployment = start_kept(server.home / "deployments" / "job-1-1" / "jobmanager")
+    server.terminate()
+    server.environment["HEADRACE_EMBEDDED_S3_PORT"] = str(_free_port())
+    with pytest.raises(AssertionError, match=r"embedded_s3_port=\d+, or end the jobs first: headrace down"):
+        server.start()
+    assert weeds(server) == [weed]
+    server.down()
+    assert processes.look(deployment).life is Life.ENDED
+
+
+def test_down_ends_jobs_without_it(server: ServerUnderTest) -> None:
+    deployment = start_kept(server.home / "deployments" / "job-1-1" / "jobmanager")
+    (weed,) = weeds(server)
+    server.terminate()
+    os.kill(weed, signal.SIGKILL)
+    wait_until("it has ended", lambda: weed not in processes_of(server.home))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        server.environment["HEADRACE_EMBEDDED_S3_PORT"] = str(taken.getsockname()[1])
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            server.down("--savepoint")
+        assert "Savepoints need the embedded S3 server" in refused.value.stderr
+        assert processes.look(deployment).life is Life.RUNS
+        server.down()
+    assert processes.look(deployment).life is Life.ENDED
+    assert processes_of(server.home) == []
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -47,7 +47,8 @@ def test_a_bucket_has_keys_of_its_own(tmp_path: Path) -> None:
         ({"s3_access_key": None}, "belong together"),
         ({"s3_secret_key": None}, "belong together"),
         ({"s3_access_key": None, "s3_secret_key": None}, "needs s3_access_key"),
-        ({"object_store": "folder"}, "object_store=s3 only"),
+        ({"object_store": "folder"}, "s3_endpoint, s3_access_key, s3_secret_key are used with object_store=s3 only"),
+        ({"object_store": "embedded"}, "and that is embedded"),
         ({"object_store": "ftp"}, "'folder', 's3' or 'embedded'"),
         ({"s3_endpoint": "obs.example.com"}, "must be http"),
         ({"s3_endpoint": "ftp://obs.example.com"}, "must be http"),
@@ -64,6 +65,64 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, changes: dict[str, Any]
     with pytest.raises(ValidationError) as refused:
         Settings(home=tmp_path, **{key: value for key, value in {**S3, **changes}.items() if value is not None})
     assert words in str(refused.value.errors()[0]["msg"])
+
+
+@pytest.mark.parametrize("store", ["folder", "embedded"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("s3_endpoint", "https://obs.example.com"),
+        ("s3_region", "eu-de"),
+        ("s3_path_style", "false"),
+        ("s3_bucket_keys_file", "/keys.json"),
+        ("s3_ca_file", "/ca.pem"),
+        ("s3_proxy", "http://proxy:3128"),
+        ("s3_timeout_seconds", "5"),
+    ],
+)
+def test_what_has_no_use_with_the_store_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, name: str, value: str
+) -> None:
+    monkeypatch.setenv("HEADRACE_OBJECT_STORE", store)
+    monkeypatch.setenv(f"HEADRACE_{name.upper()}", value)
+    with pytest.raises(ValidationError) as refused:
+        load_settings(tmp_path)
+    message = str(refused.value.errors()[0]["msg"])
+    assert f"{name} is used with object_store=s3 only, and that is {store}" in message
+    assert "take it away" in message
+
+
+@pytest.mark.parametrize("store", ["folder", "embedded"])
+def test_the_plugins_folder_has_its_use_with_each_store(tmp_path: Path, store: str) -> None:
+    settings = load_settings(tmp_path, object_store=store, s3_plugin_folder=tmp_path, embedded_s3_port=1)
+    assert settings.s3_plugin_folder == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("S3_ENDPOINT", f"https://AKIA:{SECRET}@obs.example.com", "obs.example.com"),
+        ("S3_PROXY", f"ftp://user:{SECRET}@proxy:3128", "proxy:3128"),
+        ("S3_PROXY", f"user:p/@{SECRET}@proxy", "proxy"),
+    ],
+)
+def test_the_command_tells_no_password_of_a_url(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    shown: str,
+) -> None:
+    monkeypatch.setenv("HEADRACE_OBJECT_STORE", "s3")
+    monkeypatch.setenv(f"HEADRACE_{name}", value)
+    monkeypatch.setattr("sys.argv", ["headrace", "objects", "ls", "--home", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        app.main()
+    told = capsys.readouterr().err
+    assert f"@{shown}'" in told
+    assert "AKIA" not in told
+    assert SECRET not in told
 
 
 @pytest.mark.parametrize("name", ["s3_secret_key", "s3_secert_key"])
@@ -87,6 +146,7 @@ def test_the_command_tells_no_secret(
         (f'{{"b": "{SECRET}"', "no JSON"),
         (f'["{SECRET}"]', "must hold"),
         (f'{{"b": {{"access_key": "A", "secret": "{SECRET}"}}}}', "no such pair of keys"),
+        (f'{{"bad/name": {{"access_key": "A", "secret_key": "{SECRET}"}}}}', "'bad/name': is not a bucket's name"),
     ],
 )
 def test_a_file_of_keys_that_is_none(tmp_path: Path, content: str | None, words: str) -> None:

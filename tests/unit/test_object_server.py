@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from obstore.exceptions import PermissionDeniedError
 
 from headrace.domain.errors import HomeUnusable
 from headrace.objects.access import Keys
-from headrace.runtimes import processes
-from headrace.runtimes.object_server import ObjectServer
+from headrace.objects.seaweed import Seaweed
+from headrace.runtimes import object_server, processes
+from headrace.runtimes.object_server import LONGEST_PAUSE_S, ObjectServer, Pauses
+from tests.support.kept import start_kept
 from tests.support.seaweed import bucket_at
 from tests.support.server import processes_of, wait_until
 
@@ -38,11 +42,13 @@ def weed_of(home: Path) -> int:
     return pid
 
 
-def test_it_outlives_headrace_and_is_found_again(home: Path) -> None:
+def test_it_outlives_headrace_and_is_found_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = ObjectServer(home, 0, [PUBLISHED])
     first.start()
     bucket = bucket_at(first.access, "found", create=True)
     bucket.put("a", b"kept")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "known")  # an object where it is asked for one is an answer too
+    bucket_at(first.access, "probe", create=True).put("probe-known", b"x")
     weed = weed_of(home)
     first.close()
     second = ObjectServer(home, 0, [PUBLISHED])
@@ -79,7 +85,7 @@ def test_a_start_that_nobody_saw_through_is_not_made_twice(home: Path, monkeypat
     (home / "s3" / "run-1" / "late.json").rename(home / "s3" / "run-1" / "process.json")
     server = ObjectServer(home, 0)
     server.start()
-    assert [run.name for run in server._runs()] == ["run-1"]
+    assert [run.name for run in server._runs.all()] == ["run-1"]
     weed_of(home)
     server.close()
 
@@ -96,7 +102,7 @@ def test_one_whose_end_is_just_being_written_down_is_started_again(home: Path) -
     wait_until("it is dead", lambda: weed not in processes_of(home))
     second = ObjectServer(home, 0)
     second.start()
-    assert [run.name for run in second._runs()] == ["run-1", "run-2"]
+    assert [run.name for run in second._runs.all()] == ["run-1", "run-2"]
     second.close()
 
 
@@ -115,7 +121,7 @@ def test_one_that_dies_while_it_is_looked_for_is_started_again(home: Path, monke
 
     monkeypatch.setattr(second, "_answers", dead_before_it_answers)
     second.start()
-    assert [run.name for run in second._runs()] == ["run-1", "run-2"]
+    assert [run.name for run in second._runs.all()] == ["run-1", "run-2"]
     second.close()
 
 
@@ -158,6 +164,100 @@ def test_it_says_where_to_look_when_its_port_is_taken(home: Path) -> None:
         second.start()
     second.end()
     server.close()
+
+
+def test_a_full_disk_keeps_it_from_nothing_but_new_objects(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = ObjectServer(home, 0)
+    first.start()
+    bucket_at(first.access, "kept", create=True).put("a", b"kept")
+    first.end()
+    command = Seaweed.command
+    monkeypatch.setattr(Seaweed, "command", lambda self: [*command(self), "-volume.minFreeSpace=100"])  # percent
+    monkeypatch.setattr(object_server, "ROOM_S", 1.0)
+    second = ObjectServer(home, 0)
+    second.start()
+    assert "takes no objects now: its disk is full" in caplog.text
+    wait_until("it is read", lambda: bytes(bucket_at(second.access, "kept").get("a").bytes()) == b"kept")
+    second.close()
+    third = ObjectServer(home, 0)
+    third.start()  # found again it is the same
+    third.close()
+
+
+def test_it_moves_to_another_port_when_no_job_uses_it(home: Path) -> None:
+    first = ObjectServer(home, 0)
+    first.start()
+    bucket_at(first.access, "kept", create=True).put("a", b"kept")
+    first.close()
+    used = start_kept(home / "deployments" / "job-1-1" / "jobmanager")
+    weed, old, new = weed_of(home), int(first.endpoint.rpartition(":")[2]), _free_port()
+    second = ObjectServer(home, new)
+    with pytest.raises(HomeUnusable, match=rf"port {new}.*port {old}.*embedded_s3_port={old}.*headrace down"):
+        second.start()
+    assert weed_of(home) == weed
+    assert object_server.running_port(home) == old
+    assert _told_endpoint(home) == first.endpoint
+    wait_until("the deployment ends", lambda: processes.end(processes.look(used), force=True))
+    second.start()
+    assert _told_endpoint(home) == second.endpoint == f"http://127.0.0.1:{new}"
+    wait_until("it is read", lambda: bytes(bucket_at(second.access, "kept").get("a").bytes()) == b"kept")
+    weed_of(home)
+    second.close()
+
+
+def test_one_that_is_stopped_goes_on_and_one_that_is_silent_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ObjectServer(home, 0)
+    first.start()
+    first.close()
+    weed = weed_of(home)
+    os.kill(weed, signal.SIGSTOP)
+    second = ObjectServer(home, 0)
+    second.start()
+    assert weed_of(home) == weed
+    second.close()
+    third = ObjectServer(home, 0)
+    monkeypatch.setattr(third, "_answers", lambda: False)
+    monkeypatch.setattr(object_server, "START_S", 0.0)
+    with pytest.raises(HomeUnusable, match=rf"pid {weed}.*silent.*kill -KILL {weed}"):
+        third.start()
+
+
+def test_one_that_keeps_ending_is_told_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    server = ObjectServer(home, 0)
+    server.start()
+    monkeypatch.setattr(object_server, "LOOK_S", 0.01)
+    monkeypatch.setattr(Seaweed, "command", lambda _: ["/bin/false"])
+    os.kill(weed_of(home), signal.SIGKILL)
+    wait_until("it was started again and again", (home / "s3" / "run-5").exists)
+    told = [record.getMessage() for record in caplog.records if "has ended" in record.getMessage()]
+    assert len([line for line in told if "exit code 1" in line]) == 1
+    assert len([line for line in told if "signal 9" in line]) == 1
+    server.close()
+
+
+def test_pauses_grow_until_it_has_lived() -> None:
+    pauses = Pauses()
+    assert [pauses.next() for _ in range(7)] == [1, 2, 4, 8, 16, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
+    assert not pauses.lived(LONGEST_PAUSE_S - 1)
+    assert pauses.lived(LONGEST_PAUSE_S)
+    assert pauses.next() == 1
+
+
+def _told_endpoint(home: Path) -> str:
+    return str(json.loads((home / "s3" / "keys.json").read_text())["endpoint"])
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def _is_weed(pid: int) -> bool:
