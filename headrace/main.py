@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
@@ -27,7 +27,7 @@ from headrace.control.reconciler import Planner, Reconciler
 from headrace.control.scheduler import Scheduler
 from headrace.control.shipping import Rolling
 from headrace.domain.deployment import parse_runtime_config, plan
-from headrace.domain.job import AT_REST, Goal, JobSpec, Phase
+from headrace.domain.job import JobSpec, Phase
 from headrace.domain.sizing import Shape
 from headrace.flink import catalog, config, memory, preflight
 from headrace.flink.engines import EngineStore
@@ -38,7 +38,7 @@ from headrace.identity.keystone import ExternalKeystone
 from headrace.objects.artifacts import ArtifactResolver
 from headrace.objects.cache import StageCache
 from headrace.objects.packages import PackageFiles
-from headrace.runtimes import logfiles, machine, object_server
+from headrace.runtimes import logfiles, machine
 from headrace.runtimes.limits import Limits
 from headrace.runtimes.local import LocalRuntime
 from headrace.runtimes.logfiles import Logged
@@ -49,7 +49,7 @@ from headrace.storage import fetcher, flinks_way, open_storage
 from headrace.store.audit import AuditStore
 from headrace.store.buckets import BucketStore
 from headrace.store.database import Database, Step, no_step
-from headrace.store.jobs import JobStore, StaleJob
+from headrace.store.jobs import JobStore
 from headrace.store.notices import NoticeStore
 from headrace.store.outsiders import OutsiderStore
 from headrace.store.packages import PackageStore
@@ -266,63 +266,6 @@ def serve(
             server.home.server_file.unlink(missing_ok=True)
             server.stop()
             log.info("stopped; running jobs go on")
-
-
-def end_jobs(settings: Settings, *, with_savepoint: bool, told: Callable[[str], None]) -> None:
-    """Stops all jobs of a home that no server holds, and waits until nothing of them is left, nor of the embedded S3
-    server, whatever ``object_store`` is now. A plain stop needs no store.
-
-    Raises:
-        HomeUnusable: a server holds the home; or savepoints are wanted, and the embedded S3 server does not come up.
-    """
-    with build(settings, ending=True) as server:
-        store = server.object_server
-        if with_savepoint and store is not None:
-            store.check_savepoints()
-        waiting = {job_id for job_id in server.jobs.unsettled() if _ask_to_stop(server, job_id, with_savepoint)}
-        server.driver.remove_orphans()
-        server.start()
-        try:
-            while waiting:
-                for job_id in sorted(waiting):
-                    job = server.jobs.get(job_id)
-                    if job.record.phase in AT_REST | {Phase.DELETED} and not job.request_pending:
-                        told(f"job {job_id} ({job.spec.name}): {job.record.phase}")
-                        waiting.discard(job_id)
-                    elif job.record.phase is Phase.STOP_FAILED:
-                        told(f"job {job_id} ({job.spec.name}): {job.record.note} It is stopped without one.")
-                        _ask_to_stop(server, job_id, with_savepoint=False)
-                time.sleep(0.1)
-            while server.runtime.names():
-                server.driver.remove_orphans()
-                time.sleep(0.1)
-        finally:
-            server.stop()
-        if store is not None:
-            store.end()
-        else:  # one of other settings
-            object_server.end(server.home.folder)
-
-
-def _ask_to_stop(server: Server, job_id: int, with_savepoint: bool) -> bool:  # noqa: FBT001
-    """Asks for a stop unless one is under way; False if the job is at rest."""
-    while True:
-        job = server.jobs.get(job_id)
-        if job.record.phase in AT_REST and not job.request_pending:
-            return False
-        settled = job.record.phase is Phase.STOP_FAILED and not job.request_pending
-        if job.desired.goal in (Goal.STOP, Goal.DELETE) and not settled:
-            return True
-        desired = replace(
-            job.desired,
-            goal=Goal.STOP,
-            request_no=job.desired.request_no + 1,
-            trigger_savepoint=with_savepoint,
-            requested_ms=now_ms(),
-        )
-        with contextlib.suppress(StaleJob):
-            server.jobs.request(job, desired)
-            return True
 
 
 def _owed_logs(deployments: Path) -> Iterator[Logged]:

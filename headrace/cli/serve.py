@@ -73,7 +73,7 @@ def down(
     ] = False,
 ) -> None:
     """Stop the server of this home, and all its jobs; returns when no process is left."""
-    from headrace import main  # noqa: PLC0415
+    from headrace.down import end_jobs  # noqa: PLC0415
 
     settings = load_settings(home)
     place = Home(settings.home)
@@ -87,7 +87,7 @@ def down(
         while place.holder() is not None:
             time.sleep(0.05)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    main.end_jobs(settings, with_savepoint=savepoint, told=typer.echo)
+    end_jobs(settings, with_savepoint=savepoint, told=typer.echo)
     typer.echo("Nothing is running any more.")
 
 
