@@ -16,7 +16,7 @@ from obstore.exceptions import PermissionDeniedError
 from headrace.domain.errors import HomeUnusable
 from headrace.objects.access import Keys
 from headrace.objects.seaweed import Seaweed
-from headrace.runtimes import object_server, processes
+from headrace.runtimes import object_server, processes, server_runs
 from headrace.runtimes.object_server import LONGEST_PAUSE_S, ObjectServer, Pauses
 from tests.support.kept import start_kept
 from tests.support.seaweed import bucket_at
@@ -26,9 +26,10 @@ PUBLISHED = Keys("AKPUBLISHED000000000", "SKPUBLISHED-it-must-not-be-seen-anywhe
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     os.umask(0o077)
     yield tmp_path
+    monkeypatch.setattr(server_runs, "GRACE_S", 0.0)  # it never ends within it
     server = ObjectServer(tmp_path, 0)
     server.end()
     assert processes_of(tmp_path) == []
