@@ -8,15 +8,14 @@ the job's journal.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 from headrace.control.shipping import Mark, Rolling, Segments, ship
 from headrace.control.submission import NOTHING, Part, extended
+from headrace.control.visits import Visit, Visits
 from headrace.domain.errors import HeadraceError, JobNotFound, ObjectNotFound, StoreSilent
 from headrace.domain.job import AT_REST, attempt_of, deployment_name, job_of
 from headrace.objects.base import ObjectInfo
@@ -32,43 +31,15 @@ SUBMISSION, GONE = "submission.log", "gone"
 PLACE = "jobs/logs"
 DEFAULTS = Rolling()
 AT_ONCE = 4
-"""So many deployments' logs are taken at a time: one whose bucket is slow does not keep the others from theirs."""
+"""So many deployments' logs are taken at a time."""
 STEPS_AT_A_TURN = 4
 """Of each log at most two segments are taken (each is noted, then stored) before the others have their turn."""
 
 
-@dataclass(frozen=True)
-class _Owed:
-    """One deployment in one round. ``sizes``: of its logs at its first turn; what comes later is for the next round."""
-
-    one: Logged
-    sizes: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Round:
-    """One round. ``last``: of this Headrace; ``until_s``: until then those that have more get further turns."""
-
-    owed: queue.SimpleQueue[_Owed]
-    last: bool
-    until_s: float
-
-    def next(self) -> _Owed | None:
-        try:
-            return self.owed.get_nowait()
-        except queue.Empty:
-            return None
-
-    def has_more(self, owed: _Owed) -> bool:
-        """Whether it has a further turn in this round: when the others had theirs."""
-        goes_on = self.last or time.monotonic() < self.until_s
-        if goes_on:
-            self.owed.put(owed)
-        return goes_on
-
-
 class LogShipper:
-    """Takes all logs, in rounds."""
+    """Takes all logs. A look each period finds whose; a few takers take them, each deployment in its turn. However fast
+    logs grow, a visit has an end; and one whose bucket is slow holds up itself and its taker alone.
+    """
 
     def __init__(  # noqa: PLR0913 - put together in one place
         self,
@@ -111,68 +82,67 @@ class LogShipper:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        pause_s = self._period_s
-        while not self._stopping.wait(pause_s):
-            pause_s = 0.0 if self._guarded_round() else self._period_s
-        self._guarded_round()
+        visits = Visits()
+        takers = self._takers(visits, AT_ONCE)
+        while not self._stopping.wait(self._period_s):
+            visits.ask(self._found())
+        visits.close(self._found(), last=True)
+        for taker in takers:
+            taker.join()
 
-    def _guarded_round(self) -> bool:
+    def round(self) -> None:
+        """Takes what there is now, and returns when that is taken; what fails is left for the next time."""
+        visits, found = Visits(), self._found()
+        visits.close(found, last=self._stopping.is_set())
+        for taker in self._takers(visits, min(AT_ONCE, len(found))):
+            taker.join()
+
+    def _found(self) -> list[Logged]:
         try:
-            return self.round()
-        except Exception:
-            log.exception("a round of the logs")
-            return False
-
-    def round(self) -> bool:
-        """Takes what has come since the last round; what fails is left for the next one.
-
-        A round has an end however fast the logs grow: of each log what there was at its turn is taken, and one that has
-        much goes on only until the period is over, or, in the round after ``stop``, until it is where it was then.
-
-        Returns:
-            Whether the next round should follow at once, as a log has more than the period had time for.
-        """
-        last = self._stopping.is_set()
-        try:
-            found = list(self._logged())
+            return list(self._logged())
         except (HeadraceError, OSError) as error:
             log.warning("logs: %s", error)
-            return False
-        now = _Round(queue.SimpleQueue(), last, time.monotonic() + self._period_s)
-        for one in found:
-            now.owed.put(_Owed(one))
-        left = threading.Event()
+        except Exception:
+            log.exception("the search for logs")
+        return []
+
+    def _takers(self, visits: Visits, count: int) -> list[threading.Thread]:
         takers = [
-            threading.Thread(target=self._take_all, args=(now, left), name=f"logs-{count}", daemon=True)
-            for count in range(min(AT_ONCE, len(found)))
+            threading.Thread(target=self._take_all, args=(visits,), name=f"logs-{number}", daemon=True)
+            for number in range(count)
         ]
         for taker in takers:
             taker.start()
-        for taker in takers:
-            taker.join()
-        return left.is_set()
+        return takers
 
-    def _take_all(self, now: _Round, left: threading.Event) -> None:
-        """Takes what is owed until nothing is; several may do so at once: each deployment is taken by one."""
-        while not self._ends(now) and (owed := now.next()) is not None:
-            try:
-                if self._take(owed, now) and not now.has_more(owed):
-                    left.set()
-                self._hindered.pop(owed.one.name, None)
-            except HeadraceError as error:
-                self._tell(owed.one, error)
-                if isinstance(error, StoreSilent) and self._stopping.is_set():
-                    return  # each of the others would wait as long for a silent storage: the next Headrace takes them
-            except Exception:
-                log.exception("logs of %s", owed.one.name)
+    def _take_all(self, visits: Visits) -> None:
+        goes_on = True
+        while goes_on and (visit := visits.next()) is not None:
+            goes_on = self._turn(visits, visit)
 
-    def _ends(self, now: _Round) -> bool:
-        """Whether the round is cut short, as the last one shall begin."""
-        return self._stopping.is_set() and not now.last
+    def _turn(self, visits: Visits, visit: Visit) -> bool:
+        """Whether the taker goes on with others."""
+        more = False
+        try:
+            more = self._take(visit)
+            self._hindered.pop(visit.one.name, None)
+        except HeadraceError as error:
+            self._tell(visit.one, error)
+            # At the end each of the others would wait as long for a silent storage: the next Headrace takes them.
+            return not (isinstance(error, StoreSilent) and self._stopping.is_set())
+        except Exception:
+            log.exception("logs of %s", visit.one.name)
+        finally:
+            visits.done(visit, more=more)
+        return True
 
-    def _take(self, owed: _Owed, now: _Round) -> bool:
+    def _ends(self, visit: Visit) -> bool:
+        """Whether the visit is cut short, as the last ones shall begin."""
+        return self._stopping.is_set() and not visit.last
+
+    def _take(self, visit: Visit) -> bool:
         """One turn of a deployment; whether it has more that was there at its first."""
-        one = owed.one
+        one = visit.one
         path = one.folder / SHIPPED
         noted = files.read(path) if path.exists() else {}
         over = one.over and self._is_settled(one)  # as it was before we looked: what came until then is all there is
@@ -182,20 +152,20 @@ class LogShipper:
                 files.write(one.folder / DONE, {})
             return False
         for file in one.files:
-            owed.sizes.setdefault(_name(file), file.size)
-        left = [file for file in one.files if self._take_file(owed, file, noted, now)]
+            visit.sizes.setdefault(_name(file), file.size)
+        left = [file for file in one.files if self._take_file(visit, file, noted)]
         self._take_submission(one, noted)
         if over and not left:
             files.write(one.folder / DONE, {})
         return bool(left)
 
-    def _take_file(self, owed: _Owed, file: LogFile, noted: dict[str, dict[str, Any]], now: _Round) -> bool:
+    def _take_file(self, visit: Visit, file: LogFile, noted: dict[str, dict[str, Any]]) -> bool:
         """One turn of a log; whether it has more that was there at its first."""
-        one, name, size = owed.one, _name(file), owed.sizes[_name(file)]
+        one, name, size = visit.one, _name(file), visit.sizes[_name(file)]
         mark = Mark(**noted.get(name, {}))
         segments = self._segments(one, file)
         for _ in range(STEPS_AT_A_TURN):
-            after = mark if self._ends(now) else ship(file, size, mark, self._now_ms(), segments, self._rolling)
+            after = mark if self._ends(visit) else ship(file, size, mark, self._now_ms(), segments, self._rolling)
             if after == mark:
                 break
             mark = after

@@ -72,7 +72,8 @@ def ship(file: LogFile, size: int, mark: Mark, now_ms: int, segments: Segments, 
     """Takes at most one segment; the mark as it is then. Nothing is left when it does not change.
 
     Args:
-        size: so much of the log is taken, though it may grow meanwhile; never less than in an earlier call.
+        size: so much of the log is taken, though it may grow, and lose its beginning, meanwhile; never less than in an
+            earlier call.
         now_ms: the wall clock, epoch milliseconds.
         segments: at most one is stored.
 
@@ -81,7 +82,7 @@ def ship(file: LogFile, size: int, mark: Mark, now_ms: int, segments: Segments, 
     """
     gone = file.gone
     if not mark.writing:
-        return _opened(file, mark, now_ms, rolling) if size > mark.end else mark
+        return _opened(file, size, mark, now_ms, rolling) if size > mark.end else mark
     if gone > mark.begin:
         return _behind(file, _as_stored(mark, size, segments), gone)
     content = file.read(mark.begin, min(size, mark.begin + rolling.segment_bytes))
@@ -94,7 +95,7 @@ def ship(file: LogFile, size: int, mark: Mark, now_ms: int, segments: Segments, 
     return Mark(mark.day, mark.number + 1, end, end) if full else replace(mark, end=end, writing=False)
 
 
-def _opened(file: LogFile, mark: Mark, now_ms: int, rolling: Rolling) -> Mark:
+def _opened(file: LogFile, size: int, mark: Mark, now_ms: int, rolling: Rolling) -> Mark:
     """The segment that is to be written next."""
     day = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%d")
     day = max(day, mark.day)  # a clock that was set back must not lead to objects that are there already
@@ -104,6 +105,8 @@ def _opened(file: LogFile, mark: Mark, now_ms: int, rolling: Rolling) -> Mark:
         mark = Mark(day, mark.number + 1, mark.end, mark.end)
     if file.gone > mark.begin:
         mark = _behind(file, mark, file.gone)
+        if mark.begin >= size:  # all that there was is gone
+            return mark
     begun_ms = mark.begun_ms if mark.end > mark.begin else now_ms
     return replace(mark, day=mark.day or day, writing=True, begun_ms=begun_ms)
 

@@ -14,10 +14,13 @@ def count(connection: Connection, job: Job, record: Record, clock: JobClock) -> 
     """One row per restart that this move counts; those in place first."""
     in_place = max(0, record.flink_restarts - job.record.flink_restarts) if record.attempt == job.record.attempt else 0
     total = max(0, record.restarts - job.record.restarts)
-    rows = [
-        {"job_id": job.id, "attempt": record.attempt, "in_place": number < in_place, "clock_ms": clock.now_ms()}
-        for number in range(total)
-    ]
+    mine = {
+        "job_id": job.id,
+        "attempt": record.attempt,
+        "starting": record.phase is Phase.STARTING,
+        "clock_ms": clock.now_ms(),
+    }
+    rows = [{**mine, "in_place": number < in_place} for number in range(total)]
     if rows:
         past = (restarts.c.job_id == job.id) & (restarts.c.clock_ms <= clock.now_ms() - HOUR_MS)
         connection.execute(delete(restarts).where(past))
@@ -36,6 +39,9 @@ def times(connection: Connection, job: Job, now_ms: int, *, in_place: bool = Tru
 
 
 def in_place(connection: Connection, job: Job) -> list[int]:
-    """When Flink has restarted the present attempt, within the last hour: job clock, milliseconds, ascending."""
-    mine = (restarts.c.job_id == job.id) & (restarts.c.attempt == job.record.attempt) & restarts.c.in_place
+    """When Flink has restarted the present attempt since it came up, within the last hour: job clock, milliseconds,
+    ascending.
+    """
+    mine = (restarts.c.job_id == job.id) & (restarts.c.attempt == job.record.attempt)
+    mine &= restarts.c.in_place & restarts.c.starting.is_(False)
     return list(connection.execute(select(restarts.c.clock_ms).where(mine).order_by(restarts.c.clock_ms)).scalars())

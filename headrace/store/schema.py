@@ -124,6 +124,7 @@ restarts = Table(
     Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False, index=True),
     Column("attempt", Integer, nullable=False),
     Column("in_place", Boolean, nullable=False),
+    Column("starting", Boolean, nullable=False, server_default=text("0")),
     Column("clock_ms", BigInteger, nullable=False),
 )
 

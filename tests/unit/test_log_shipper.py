@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sqlite3
@@ -211,23 +212,55 @@ def test_what_hinders_the_search_ends_no_thread(place: Place) -> None:
 
 def test_a_slow_bucket_does_not_keep_other_jobs_from_theirs(tmp_path: Path) -> None:
     slow, quick = Place(tmp_path / "slow"), Place(tmp_path / "quick")
-    written = threading.Event()
+    answers = threading.Event()
 
     def put(bucket: str, key: str, content: bytes) -> None:
         if bucket == "slow":
-            assert written.wait(60)
-        quick.bucket[f"{bucket}/{key}"] = content
-        if bucket == "quick":
-            written.set()
+            assert answers.wait(60)
+        quick.bucket[f"{bucket}/{key.rpartition('/')[2]}"] = content
+
+    def there(text: str) -> bool:
+        return quick.bucket.get("quick/jobmanager.log", b"").endswith(text.encode())
 
     for name, place in (("slow", slow), ("quick", quick)):
         place.wanted(name)
-        place.log("jobmanager.log", f"{name}\n")
-    both = [one for place in (slow, quick) for one in logfiles.all_owed(place.deployments)]
-    LogShipper(lambda: both, put, quick.jobs, lambda: AT_MS, period_s=1).round()
-    assert {b"slow\n", b"quick\n"} <= set(quick.bucket.values())
+    slow.log("jobmanager.log", "slow\n")
+    shipper = shipper_of([slow, quick], put)
+    shipper.start()
+    for text in ("one\n", "two\n", "three\n"):  # not in one look alone
+        quick.log("jobmanager.log", text)
+        until(functools.partial(there, text))
+    assert "slow/jobmanager.log" not in quick.bucket
+    quick.log("jobmanager.log", "four\n")
+    answers.set()
+    shipper.stop(60)
+    assert quick.bucket["quick/jobmanager.log"] == b"one\ntwo\nthree\nfour\n"
+    assert quick.bucket["slow/jobmanager.log"] == b"slow\n"
     for place in (slow, quick):
         place.database.close()
+
+
+def test_who_is_taken_at_the_end_is_visited_once_more(place: Place) -> None:
+    """What it wrote since its turn began is not left behind."""
+    taken, answers = threading.Event(), threading.Event()
+
+    def put(bucket: str, key: str, content: bytes) -> None:
+        taken.set()
+        assert answers.wait(60)
+        place.put(bucket, key, content)
+
+    place.wanted()
+    place.log("jobmanager.log", "one\n")
+    shipper = shipper_of([place], put)
+    shipper.start()
+    assert taken.wait(60)
+    place.log("jobmanager.log", "two\n")
+    ending = threading.Thread(target=shipper.stop, args=(60,))
+    ending.start()
+    until(shipper._stopping.is_set)
+    answers.set()
+    ending.join(60)
+    assert b"one\ntwo\n" in place.bucket.values()
 
 
 def test_at_the_end_a_silent_storage_is_asked_once_by_each(place: Place) -> None:
@@ -237,10 +270,12 @@ def test_at_the_end_a_silent_storage_is_asked_once_by_each(place: Place) -> None
         asked.append((bucket, key, content))
         raise StoreSilent("too slow")
 
-    place.wanted()
-    place.log("jobmanager.log", "one\n")
-    (one,) = logfiles.all_owed(place.deployments)
-    shipper = LogShipper(lambda: [one] * 3 * AT_ONCE, silent, place.jobs, lambda: AT_MS, period_s=1)
+    for number in range(1, 3 * AT_ONCE + 1):
+        layout = Layout(place.deployments / f"job-{number}-1")
+        layout.log.mkdir(parents=True, exist_ok=True)
+        (layout.log / "jobmanager.log").write_text("one\n")
+        logfiles.want(layout, "b")
+    shipper = shipper_of([place], silent)
     shipper.round()
     assert len(asked) == 3 * AT_ONCE
     shipper.stop()
@@ -335,22 +370,10 @@ def test_who_has_a_backlog_lets_others_have_their_turn(tmp_path: Path) -> None:
     for number, place in enumerate(places):
         place.wanted(str(number))
         place.log("jobmanager.log", "a line\n" * (1 if number == AT_ONCE else 40))
-    shipper = shipper_of(places, put, period_s=600, rolling=Rolling(segment_bytes=16))
-    assert not shipper.round(), "all was taken within the period"
+    shipper_of(places, put, rolling=Rolling(segment_bytes=16)).round()
     assert puts == {**{str(number): 20 for number in range(AT_ONCE)}, str(AT_ONCE): 1}
     for place in places:
         place.database.close()
-
-
-def test_what_the_period_has_no_time_for_is_taken_by_the_next_round(place: Place) -> None:
-    place.wanted()
-    place.log("jobmanager.log", "a line\n" * 100)
-    shipper = shipper_of([place], place.put, period_s=0, rolling=Rolling(segment_bytes=16))
-    rounds = 1
-    while shipper.round():
-        rounds += 1
-    assert rounds > 50 // STEPS_AT_A_TURN
-    assert sum(len(content) for key, content in place.bucket.items() if "jobmanager.log" in key) == 700
 
 
 def test_a_database_that_takes_nothing_ends_no_thread(
@@ -391,7 +414,7 @@ def test_an_unforeseen_error_ends_no_thread(place: Place, caplog: pytest.LogCapt
     shipper.start()
     until(lambda: b"one\n" in place.bucket.values())
     shipper.stop(60)
-    assert caplog.text.count("a round of the logs") == 2
+    assert caplog.text.count("the search for logs") == 2
 
 
 def test_a_folder_that_is_no_processs_keeps_nobody_waiting(place: Place) -> None:

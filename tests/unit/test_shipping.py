@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.control.shipping import Mark, Rolling, Segments, ship
+from headrace.control.shipping import GONE, Mark, Rolling, Segments, ship
 from headrace.domain.errors import Unavailable
 from headrace.runtimes.logfiles import LogFile
 
@@ -204,40 +204,55 @@ def test_what_was_stored_is_not_repeated_when_its_beginning_goes(log: Log, bucke
     assert bucket.text == "one\ntwo\nthree\n"
 
 
+def test_more_goes_than_there_was_at_the_last_look(log: Log, bucket: Bucket) -> None:
+    log.write("one\ntwo\n")
+    size = log.file.size
+    log.write("three\nfour\n")
+    log.lose(10)
+    mark = ship(log.file, size, Mark(), NOON, bucket.all, Rolling())
+    assert ship(log.file, size, mark, NOON, bucket.all, Rolling()) == mark, "there is nothing to take"
+    ship_all(log, mark, bucket)
+    assert bucket.text == f"{GONE.format(lost=14)}four\n"
+
+
 times = st.integers(NOON - 30 * HOUR, NOON + 30 * HOUR)
 SPOOL = 20
 """Bytes that never go: the two newest lines."""
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(1, 9)),
+        st.tuples(st.just("look"), st.just(0)),
         st.tuples(st.just("ship"), times),
         st.tuples(st.just("crash"), times),
         st.tuples(st.just("lose"), st.integers(1, 40)),
     ),
-    max_size=30,
+    max_size=40,
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=800)
 @given(steps)
 def test_there_is_neither_a_gap_nor_a_repeat(
     tmp_path_factory: pytest.TempPathFactory, taken: list[tuple[str, int]]
 ) -> None:
     """A crash is one between storing a segment and noting it, or an answer that was lost. The clock may be set to any
-    time. What the spool loses is counted to the byte.
+    time. What the spool loses is counted to the byte; it may be more than there was at the last look.
     """
     log, bucket, mark, said, gone = Log(tmp_path_factory.mktemp("log")), Bucket(), Mark(), "", 0
+    size = 0
     for what, value in taken:
         if what == "write":
             lines = said.count("\n")
             text = "".join(f"line {number}\n" for number in range(lines, lines + value))
             said += text
             log.write(text)
+        elif what == "look":
+            size = log.file.size
         elif what == "lose":
             gone = max(gone, min(gone + value, len(said) - SPOOL))
             log.lose(gone)
         else:
-            after = ship(log.file, log.file.size, mark, value, bucket.all, Rolling(16, HOUR))
+            after = ship(log.file, size, mark, value, bucket.all, Rolling(16, HOUR))
             mark = mark if what == "crash" else after
     ship_all(log, mark, bucket, segment_bytes=16)
     assert accounted(bucket.text, said) == len(said)

@@ -286,6 +286,17 @@ def test_restarts_in_place_owe_one_notice_until_there_is_calm(stores: Stores) ->
     ]
 
 
+def test_restarts_before_it_came_up_are_no_part_of_what_goes_on(stores: Stores) -> None:
+    job, clock = stores.job(phase=Phase.STARTING, smn_topic="alarm"), job_clock(stores.database)
+    told = []
+    for number, phase in enumerate([Phase.STARTING] * 4 + [Phase.RUNNING] * 4, 1):
+        if phase is not job.record.phase:
+            job = stores.move(job, phase)
+        job = stores.jobs.move(job, job.record.evolve(flink_restarts=number, restarts=number), now_ms=4, clock=clock)
+        told.append(len(stores.jobs.notices()))
+    assert told == [0, 0, 0, 0, 0, 0, 1, 1]
+
+
 @pytest.mark.parametrize("phase", sorted(frozenset(Phase) - {Phase.FAILED, Phase.SUBMIT_FAILED}))
 def test_nothing_else_owes_a_notice(stores: Stores, phase: Phase) -> None:
     job = stores.job("loud", smn_topic="alarm")

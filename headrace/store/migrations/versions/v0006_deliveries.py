@@ -1,4 +1,6 @@
-"""Messages that expire, and what waits for one subscription is found without looking at all that waits."""
+"""Messages that expire; what waits for one subscription is found without looking at all that waits; restarts of a job
+that had not come up yet are told apart.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Adds both. A message of before has no time to live of its own: nobody noted which one had."""
+    """Adds them. A message of before has no time to live of its own: nobody noted which one had."""
+    op.add_column("restarts", sa.Column("starting", sa.Boolean, nullable=False, server_default=sa.text("0")))
     op.add_column("messages", sa.Column("expires_ms", sa.BigInteger))
     op.create_index(
         "waiting_of_subscription",
