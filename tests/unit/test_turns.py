@@ -72,6 +72,19 @@ def test_who_comes_later_is_told_to_come_again(tmp_path: Path) -> None:
     assert [info.key for info in turns.listing("b")] == ["l"]
 
 
+def test_copies_have_turns_of_their_own(tmp_path: Path) -> None:
+    turns = Turns(Silent(tmp_path), at_once=1, wait_s=0)
+    with turns.copying():
+        _, content = turns.get_stream("b", "f/k")
+        with pytest.raises(StoreSilent, match="Ask again"), turns.copying():
+            raise AssertionError
+        assert b"".join(content) == b"content"
+    with pytest.raises(ZeroDivisionError), turns.copying():
+        raise ZeroDivisionError
+    with turns.copying():
+        assert turns.exists("b", "f/k")
+
+
 def test_what_fails_gives_its_turn_back(tmp_path: Path) -> None:
     class Broken(FolderObjects):
         def read(self, bucket: str, key: str, begin: int = 0, end: int | None = None) -> bytes:
