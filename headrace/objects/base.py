@@ -67,7 +67,7 @@ class Objects(Protocol):
         """
 
     def copying(self) -> AbstractContextManager[None]:
-        """Held while streams are read to their end by a thread that others wait for too; raises StoreSilent when it is
+        """Held while streams are read to their end by a thread that others wait for too; raises StoreBusy when it is
         entered and so many hold one that it must not be one more.
         """
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from headrace.domain.errors import StoreSilent
+from headrace.domain.errors import StoreBusy
 from headrace.objects.base import ObjectInfo, Objects
 
 OF_DRIVER = 2
@@ -19,7 +19,7 @@ WAIT_S = 1.0
 
 
 class Turns:
-    """An object store that so many may ask at once; who comes later is told to come again, by StoreSilent.
+    """An object store that so many may ask at once; who comes later is told to come again, by StoreBusy.
 
     A call has its turn until it returns. What ``get_stream`` gives outlasts it: whoever reads that has threads for it
     alone, or is ``copying``, of which there are as many turns again. ``put_stream`` has none, as it takes no thread.
@@ -118,7 +118,7 @@ class Turns:
     def _turn(self, places: threading.BoundedSemaphore | None = None) -> Iterator[None]:
         places = places or self._places
         if not places.acquire(timeout=self._wait_s):
-            raise StoreSilent("The object storage has not answered others yet, and is slow or silent. Ask again later.")
+            raise StoreBusy("The object storage has not answered others yet, and is slow or silent. Ask again later.")
         try:
             yield
         finally:
