@@ -63,6 +63,7 @@ TABLE: Mapping[type[HeadraceError], tuple[int, str]] = {
     errors.RouteNotFound: (404, "DLI.0023"),
     errors.Unavailable: (503, "DLI.0999"),
     errors.StoreSilent: (503, "DLI.0999"),
+    errors.StoreBusy: (503, "DLI.0999"),
     errors.ObjectReplaced: (503, "DLI.0999"),
     errors.StoreRefused: (503, "DLI.0999"),
     errors.BucketForbidden: (400, "DLI.11016"),  # in DLI too, a bucket that it is not authorised for

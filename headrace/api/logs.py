@@ -75,6 +75,9 @@ def _part(logged: Logged, file: LogFile, query: LogQuery) -> dict[str, Any]:
     over, size = logged.over, file.size  # in this order: nothing comes after it is over
     offset = max(file.gone, size - query.limit if query.offset is None else query.offset)
     data = file.read(offset, offset + query.limit) if size > offset else b""
+    while (gone := file.gone) > offset:  # noted before it goes: what was read may be a hole, or the half of one
+        offset = gone
+        data = file.read(offset, offset + query.limit) if size > offset else b""
     if len(data) >= query.limit:
         data = data[: data.rfind(b"\n") + 1] or _characters(data) or data
     elif not over:

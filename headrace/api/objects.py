@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 from headrace.api.access import Access, needs
 from headrace.api.answers import Answer, answers, link
 from headrace.api.services import Parts
-from headrace.domain.errors import NameTaken, Refused, StoreRefused
+from headrace.domain.errors import NameTaken, Refused, StoreBusy, StoreRefused
 from headrace.domain.rights import Standing
 from headrace.objects.paths import check_bucket
 
@@ -93,7 +93,7 @@ def create_bucket(
     claimed = parts.buckets.claim(bucket, access.project_id, now_ms=parts.now_ms())
     try:
         parts.objects.create_bucket(bucket)
-    except (Refused, StoreRefused):  # with no answer it may have been made, and stays claimed
+    except (Refused, StoreRefused, StoreBusy):  # asked, with no answer, it may have been made: then it stays claimed
         if claimed:
             parts.buckets.release(bucket, access.project_id)
         raise

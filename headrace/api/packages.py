@@ -301,9 +301,10 @@ def _add(
             replacing(package)  # before gigabytes are copied; and again in the end, as another may be faster
     keys: list[str] = []
     try:
-        for source, version in zip(sources, versions, strict=True):
-            _, content = parts.objects.get_stream(source.bucket, source.key, 0, version)
-            keys.append(parts.package_files.add(source.name, content))
+        with parts.objects.copying():
+            for source, version in zip(sources, versions, strict=True):
+                _, content = parts.objects.get_stream(source.bucket, source.key, 0, version)
+                keys.append(parts.package_files.add(source.name, content))
         now = parts.now_ms()
         added = [
             Package(access.project_id, group, name, kind, key, access.caller.user_name, now, now, details)

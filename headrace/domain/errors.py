@@ -46,6 +46,7 @@
     ├── RouteNotFound
     └── Unavailable                a part that Headrace needs does not answer now; try again
         ├── StoreSilent            the object storage does not answer, or not in time: whoever waits, waits on
+        │   ├── StoreBusy          it was not asked at all, as others wait for it already
         │   └── ObjectReplaced     an object was replaced while it was read
         ├── StoreRefused           the object storage does not take its keys, or Headrace not its certificate
         │   └── BucketForbidden    the keys may not do this in this bucket
@@ -316,6 +317,10 @@ class Unavailable(HeadraceError):
 
 class StoreSilent(Unavailable):
     """The object storage does not answer, or not in time: it goes on when it does."""
+
+
+class StoreBusy(StoreSilent):
+    """The object storage was not asked, as others wait for its answer already: nothing was changed there."""
 
 
 class ObjectReplaced(StoreSilent):

@@ -8,6 +8,7 @@ reached or isn't allowed raises ``Unavailable`` with the reason and the remedy: 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -63,6 +64,11 @@ class Objects(Protocol):
         Raises:
             BucketNotFound, ObjectNotFound: there is none.
             ObjectReplaced: it is no longer of this ``version`` ("" = any will do).
+        """
+
+    def copying(self) -> AbstractContextManager[None]:
+        """Held while streams are read to their end by a thread that others wait for too; raises StoreBusy when it is
+        entered and so many hold one that it must not be one more.
         """
 
     def put(self, bucket: str, key: str, content: bytes) -> None:

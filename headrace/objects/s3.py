@@ -7,7 +7,7 @@ twice here: whoever calls tries again, and tells why it waits.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -129,6 +129,10 @@ class S3Objects:
         if version and found.meta["e_tag"] != version:  # some endpoints pass conditions over
             raise ObjectReplaced(f"The object {ObjectRef(bucket, key)} was replaced while it was read.")
         return found.meta["size"], self._pieces(bucket, key, iter(found.stream(min_chunk_size=CHUNK)))
+
+    def copying(self) -> AbstractContextManager[None]:
+        """Nothing: whoever shares threads counts them; see ``headrace.objects.turns``."""
+        return nullcontext()
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """Stores an object, whole or not at all; raises BucketNotFound, BadField."""

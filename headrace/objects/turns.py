@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from headrace.domain.errors import StoreSilent
+from headrace.domain.errors import StoreBusy
 from headrace.objects.base import ObjectInfo, Objects
 
 OF_DRIVER = 2
 """Fewer than the driver has workers."""
 OF_API = 8
-"""Far fewer than the API has threads (40)."""
+"""Far fewer than the API has threads (40), even twice: so many ask, and so many copy."""
 WAIT_S = 1.0
 """A store that is well has answered the others by then."""
 
 
 class Turns:
-    """An object store that so many may ask at once; who comes later is told to come again, by StoreSilent.
+    """An object store that so many may ask at once; who comes later is told to come again, by StoreBusy.
 
-    A call has its turn until it returns. Two things outlast it: what ``get_stream`` gives is read outside of turns, and
-    ``put_stream`` has none, as it takes no thread.
+    A call has its turn until it returns. What ``get_stream`` gives outlasts it: whoever reads that has threads for it
+    alone, or is ``copying``, of which there are as many turns again. ``put_stream`` has none, as it takes no thread.
     """
 
     def __init__(self, store: Objects, at_once: int, wait_s: float = WAIT_S) -> None:
         self._store = store
         self._wait_s = wait_s
         self._places = threading.BoundedSemaphore(at_once)
+        self._copies = threading.BoundedSemaphore(at_once)
 
     @property
     def root(self) -> Path | None:
@@ -75,6 +76,10 @@ class Turns:
         with self._turn():
             return self._store.get_stream(bucket, key, begin, version)
 
+    def copying(self) -> AbstractContextManager[None]:
+        """See Objects.copying; the turn lasts as long as the context, beside those of its calls."""
+        return self._turn(self._copies)
+
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """See Objects.put."""
         with self._turn():
@@ -110,10 +115,11 @@ class Turns:
             self._store.delete_folder(bucket, folder)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if not self._places.acquire(timeout=self._wait_s):
-            raise StoreSilent("The object storage has not answered others yet, and is slow or silent. Ask again later.")
+    def _turn(self, places: threading.BoundedSemaphore | None = None) -> Iterator[None]:
+        places = places or self._places
+        if not places.acquire(timeout=self._wait_s):
+            raise StoreBusy("The object storage has not answered others yet, and is slow or silent. Ask again later.")
         try:
             yield
         finally:
-            self._places.release()
+            places.release()

@@ -110,6 +110,31 @@ def test_what_is_gone_is_passed_over(said: Said) -> None:
     assert said.part("&offset=0")["text"] == "two\nthree\n"
 
 
+def test_what_goes_while_it_is_read_is_passed_over_too(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    def keeper_first(file: LogFile, begin: int, end: int) -> bytes:
+        """It notes what it frees, frees it, and does so for a second time when the log is read again."""
+        freed = {0: 4, 4: 8, 8: 8}[begin]
+        file.record.write_text(json.dumps({str(file.path): freed}))
+        file.path.write_bytes(bytes(freed) + file.path.read_bytes()[freed:])
+        return read(file, begin, end)
+
+    read = LogFile.read
+    monkeypatch.setattr(LogFile, "read", keeper_first)
+    part = said.part("&offset=0")
+    assert (part["offset"], part["text"], part["next_offset"]) == (8, "three\n", 14)
+    assert said.part("&limit=14")["offset"] == 8
+
+
+def test_all_of_it_may_go_while_it_is_read(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    def keeper_first(file: LogFile, begin: int, end: int) -> bytes:
+        file.record.write_text(json.dumps({str(file.path): 14}))
+        return bytes(end - begin)[:14]
+
+    monkeypatch.setattr(LogFile, "read", keeper_first)
+    part = said.part("&offset=0")
+    assert (part["offset"], part["text"], part["next_offset"]) == (14, "", 14)
+
+
 def test_it_is_over_when_nothing_can_follow(said: Said) -> None:
     said.over(True)
     assert said.part("&offset=0&limit=8")["over"] is False

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+
+from headrace.domain.errors import StoreSilent
+from headrace.objects.folder import FolderObjects
+from headrace.objects.turns import Turns
+from headrace.settings import Settings
+from tests.api.conftest import standing
 
 if TYPE_CHECKING:
     from tests.api.conftest import Stand
@@ -64,3 +71,37 @@ def test_an_upload_must_be_signed_as_such(stand: Stand) -> None:
     status, code, message = stand.refused("PUT", path, {"a": 1})
     assert (status, code) == (401, "DLI.0013")
     assert "UNSIGNED-PAYLOAD" in message
+
+
+def test_a_bucket_that_was_not_asked_for_is_not_claimed(tmp_path: Path, settings: Settings) -> None:
+    class Busy(Turns):
+        """Others come after the first question, and stay until ``leave``."""
+
+        def has_bucket(self, bucket: str) -> bool:
+            found = super().has_bucket(bucket)
+            self._places.acquire()
+            return found
+
+        def leave(self) -> None:
+            self._places.release()
+
+    store = Busy(FolderObjects(tmp_path / "objects"), at_once=1, wait_s=0)
+    with standing(tmp_path, settings, store) as stand:
+        status, code, message = stand.refused("PUT", f"{OURS}/buckets/wanted")
+        assert (status, code) == (503, "DLI.0999")
+        assert "Ask again later" in message
+        assert stand.ok("GET", f"{OURS}/buckets") == {"buckets": []}
+        store.leave()
+        stand.services.objects.create_bucket("wanted")  # elsewhere, by somebody else
+        assert "no project has it" in stand.refused("PUT", f"{OURS}/buckets/wanted")[2]
+
+
+def test_a_bucket_that_may_have_been_made_stays_claimed(tmp_path: Path, settings: Settings) -> None:
+    class Silent(FolderObjects):
+        def create_bucket(self, bucket: str) -> None:
+            super().create_bucket(bucket)
+            raise StoreSilent("no answer")
+
+    with standing(tmp_path, settings, Silent(tmp_path / "objects")) as stand:
+        assert stand.refused("PUT", f"{OURS}/buckets/wanted")[:2] == (503, "DLI.0999")
+        assert stand.ok("GET", f"{OURS}/buckets") == {"buckets": ["wanted"]}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.domain.errors import StoreSilent
+from headrace.domain.errors import StoreBusy, StoreSilent
 from headrace.objects.access import Keys, S3Access
 from headrace.objects.base import Objects
 from headrace.objects.folder import FolderObjects
@@ -61,7 +61,7 @@ def test_who_comes_later_is_told_to_come_again(tmp_path: Path) -> None:
         wait_until("two wait", lambda: store.asked == 2, 60)
         try:
             for late in CALLS:
-                with pytest.raises(StoreSilent, match="Ask again"):
+                with pytest.raises(StoreBusy, match="Ask again"):
                     late(turns)
         finally:
             store.answer.set()
@@ -70,6 +70,19 @@ def test_who_comes_later_is_told_to_come_again(tmp_path: Path) -> None:
         again(turns)
     assert turns.buckets() == ["b", "new"]
     assert [info.key for info in turns.listing("b")] == ["l"]
+
+
+def test_copies_have_turns_of_their_own(tmp_path: Path) -> None:
+    turns = Turns(Silent(tmp_path), at_once=1, wait_s=0)
+    with turns.copying():
+        _, content = turns.get_stream("b", "f/k")
+        with pytest.raises(StoreBusy, match="Ask again"), turns.copying():
+            raise AssertionError
+        assert b"".join(content) == b"content"
+    with pytest.raises(ZeroDivisionError), turns.copying():
+        raise ZeroDivisionError
+    with turns.copying():
+        assert turns.exists("b", "f/k")
 
 
 def test_what_fails_gives_its_turn_back(tmp_path: Path) -> None:
