@@ -18,6 +18,7 @@ from headrace.objects.access import Keys
 from headrace.objects.seaweed import Seaweed
 from headrace.runtimes import object_server, processes, server_runs
 from headrace.runtimes.object_server import LONGEST_PAUSE_S, ObjectServer, Pauses
+from headrace.runtimes.processes import Life
 from tests.support.kept import start_kept
 from tests.support.seaweed import bucket_at
 from tests.support.server import processes_of, wait_until
@@ -198,7 +199,7 @@ def test_it_moves_to_another_port_when_no_job_uses_it(home: Path) -> None:
     with pytest.raises(HomeUnusable, match=rf"port {new}.*port {old}.*embedded_s3_port={old}.*headrace down"):
         second.start()
     assert weed_of(home) == weed
-    assert object_server.running_port(home) == old
+    assert object_server.known_port(home) == old
     assert _told_endpoint(home) == first.endpoint
     wait_until("the deployment ends", lambda: processes.end(processes.look(used), force=True))
     second.start()
@@ -206,6 +207,30 @@ def test_it_moves_to_another_port_when_no_job_uses_it(home: Path) -> None:
     wait_until("it is read", lambda: bytes(bucket_at(second.access, "kept").get("a").bytes()) == b"kept")
     weed_of(home)
     second.close()
+
+
+def test_dead_it_is_started_where_the_jobs_know_it_alone(home: Path) -> None:
+    first = ObjectServer(home, 0)
+    first.start()
+    first.close()
+    used = start_kept(home / "deployments" / "job-1-1" / "jobmanager")
+    weed, old, new = weed_of(home), int(first.endpoint.rpartition(":")[2]), _free_port()
+    os.kill(weed, signal.SIGKILL)
+    wait_until("its end is on record", lambda: processes.look(home / "s3" / "run-1").life is Life.ENDED)
+    (home / "s3" / "run-2").mkdir()  # a start that came no further, on a full disk
+    with pytest.raises(HomeUnusable, match=rf"port {new}.*port {old}.*embedded_s3_port={old}.*headrace down"):
+        ObjectServer(home, new).start()
+    assert not [pid for pid in processes_of(home) if _is_weed(pid)]
+    assert _told_endpoint(home) == first.endpoint
+    second = ObjectServer(home, old)
+    second.start()
+    second.close()
+    os.kill(weed_of(home), signal.SIGKILL)
+    wait_until("the deployment ends", lambda: processes.end(processes.look(used), force=True))
+    third = ObjectServer(home, new)
+    third.start()  # nobody knows the old one any more
+    assert _told_endpoint(home) == f"http://127.0.0.1:{new}"
+    third.close()
 
 
 def test_one_that_is_stopped_goes_on_and_one_that_is_silent_is_told(
