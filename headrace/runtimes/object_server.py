@@ -171,8 +171,8 @@ class ObjectServer:
             return
         if self._has_users():
             raise HomeUnusable(
-                f"By embedded_s3_port the embedded S3 server is to speak at port {wanted}, but the running jobs know it "
-                f"at port {known}. Set embedded_s3_port={known}, or end the jobs first: headrace down."
+                f"By embedded_s3_port the embedded S3 server is to speak at port {wanted}, but the running jobs know "
+                f"it at port {known}. Set embedded_s3_port={known}, or end the jobs first: headrace down."
             )
         if self._runs.look().life is Life.RUNS:
             log.warning("the embedded S3 server moves from port %s to port %s", known, wanted)
@@ -206,8 +206,8 @@ class ObjectServer:
             pause_s = LOOK_S
             try:
                 kept = self._runs.look()
-                if kept.life is Life.ENDED:
-                    cause = f"has ended ({_end_of(kept)})"
+                if kept.life in (Life.ENDED, Life.NEVER):  # never: its last start failed before it was on record
+                    cause = f"has ended ({_end_of(kept)})" if kept.life is Life.ENDED else "was not started"
                     pause_s = pauses.next()
                     self._begin()
                 elif kept.started_at is None or not pauses.lived(_since_boot_s() - kept.started_at):

@@ -7,16 +7,17 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from obstore.exceptions import PermissionDeniedError
 
-from headrace.domain.errors import HomeUnusable
+from headrace.domain.errors import HomeUnusable, Unavailable
 from headrace.objects.access import Keys
 from headrace.objects.seaweed import Seaweed
-from headrace.runtimes import object_server, processes, server_runs
+from headrace.runtimes import files, object_server, processes, server_runs
 from headrace.runtimes.object_server import LONGEST_PAUSE_S, ObjectServer, Pauses
 from headrace.runtimes.processes import Life
 from tests.support.kept import start_kept
@@ -265,6 +266,31 @@ def test_one_that_keeps_ending_is_told_once(
     told = [record.getMessage() for record in caplog.records if "has ended" in record.getMessage()]
     assert len([line for line in told if "exit code 1" in line]) == 1
     assert len([line for line in told if "signal 9" in line]) == 1
+    server.close()
+
+
+@pytest.mark.parametrize("missing", ["room for command.json", "memory for a keeper"])
+def test_a_start_that_fails_is_made_again(
+    home: Path, missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = ObjectServer(home, 0)
+    server.start()
+    module, name = (files, "write") if missing == "room for command.json" else (processes, "start")
+    real, failed = getattr(module, name), threading.Event()
+
+    def fails_once(*args: object) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise Unavailable(f"no {missing}")
+        real(*args)
+
+    monkeypatch.setattr(module, name, fails_once)
+    os.kill(weed_of(home), signal.SIGKILL)
+    wait_until("the start has failed", failed.is_set)
+    wait_until("it answers", server._answers)
+    weed_of(home)
+    assert [run.name for run in server._runs.all()] == ["run-1", "run-2"]
+    assert f"no {missing}; it is started again" in caplog.text
     server.close()
 
 
