@@ -69,6 +69,7 @@ def test_killed_it_is_started_again_with_all_that_it_stored(home: Path) -> None:
     os.kill(first, signal.SIGKILL)
     wait_until("another one runs", lambda: [pid for pid in processes_of(home) if pid != first and _is_weed(pid)])
     wait_until("it answers", server._answers)
+    wait_until("it knows its volumes", server._has_room)
     assert bytes(bucket_at(server.access, "kept").get("a").bytes()) == b"kept"
     server.close()
 
