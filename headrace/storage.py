@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +64,8 @@ def open_storage(
 
     Args:
         settings, home, identity, buckets, now_ms: of the server.
-        ending: only to end jobs, which needs no store: the embedded server is taken where it is, and started only if
-            jobs run; that it does not come up is a warning.
+        ending: only to end jobs, which needs no store: the embedded server is taken where the jobs know it, and started
+            only if jobs run; that it does not come up is a warning.
 
     Raises:
         HomeUnusable: the embedded server is not installed or does not come up.
@@ -119,8 +119,11 @@ def _server(settings: Settings, home: Home, identity: Identity, *, ending: bool)
         return None
     published = identity.published()
     others = [] if published is None else [Keys(published.access_key, published.secret_key)]
-    running = object_server.running_port(home.folder) if ending else None
-    return ObjectServer(home.folder, running or settings.embedded_s3_port, others)
+    known = None
+    if ending:
+        with suppress(Unavailable):  # its start comes to that as well, and tells it
+            known = object_server.known_port(home.folder)
+    return ObjectServer(home.folder, known or settings.embedded_s3_port, others)
 
 
 def _objects(settings: Settings, home: Home, server: ObjectServer | None) -> Objects:

@@ -44,8 +44,12 @@ LOOK_S = 1.0
 LONGEST_PAUSE_S = 30.0
 
 
-def running_port(home: Path) -> int | None:
-    """Where the server of this home speaks S3, if it lives; raises Unavailable."""
+def known_port(home: Path) -> int | None:
+    """Where jobs that run know the server of this home, whether it lives or not; None if it was never started.
+
+    Raises:
+        Unavailable: its records cannot be read.
+    """
     return Runs(home / "s3").port()
 
 
@@ -115,7 +119,7 @@ class ObjectServer:
         """Starts it unless it runs, waits until it answers, and starts it again whenever it ends.
 
         Raises:
-            HomeUnusable: it is not installed, does not come up, is silent, or speaks at another port to jobs that run.
+            HomeUnusable: it is not installed, does not come up, is silent, or jobs that run know it at another port.
             Unavailable: its records cannot be read or written.
         """
         self._move()
@@ -161,18 +165,18 @@ class ObjectServer:
         self._runs.end()
 
     def _move(self) -> None:
-        """Ends one that speaks at another port than it shall, unless jobs know it by that."""
-        wanted, spoken = self._seaweed.ports[0], self._runs.port()
-        if spoken in (None, wanted):
+        """Ends one that speaks at another port than it shall, unless jobs know it by that, be it dead meanwhile."""
+        wanted, known = self._seaweed.ports[0], self._runs.port()
+        if known in (None, wanted):
             return
         if self._has_users():
             raise HomeUnusable(
-                f"By embedded_s3_port the embedded S3 server is to speak at port {wanted}, but it runs and speaks at "
-                f"port {spoken}, where the running jobs use it. Set embedded_s3_port={spoken}, or end the jobs first: "
-                "headrace down."
+                f"By embedded_s3_port the embedded S3 server is to speak at port {wanted}, but the running jobs know "
+                f"it at port {known}. Set embedded_s3_port={known}, or end the jobs first: headrace down."
             )
-        log.warning("the embedded S3 server moves from port %s to port %s", spoken, wanted)
-        self._runs.end()
+        if self._runs.look().life is Life.RUNS:
+            log.warning("the embedded S3 server moves from port %s to port %s", known, wanted)
+            self._runs.end()
 
     def _has_users(self) -> bool:
         roles = (record.parent for record in (self._home / "deployments").glob("*/*/process.json"))
@@ -202,8 +206,8 @@ class ObjectServer:
             pause_s = LOOK_S
             try:
                 kept = self._runs.look()
-                if kept.life is Life.ENDED:
-                    cause = f"has ended ({_end_of(kept)})"
+                if kept.life in (Life.ENDED, Life.NEVER):  # never: its last start failed before it was on record
+                    cause = f"has ended ({_end_of(kept)})" if kept.life is Life.ENDED else "was not started"
                     pause_s = pauses.next()
                     self._begin()
                 elif kept.started_at is None or not pauses.lived(_since_boot_s() - kept.started_at):

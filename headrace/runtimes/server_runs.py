@@ -39,14 +39,17 @@ class Runs:
         return processes.look(self.newest())
 
     def port(self) -> int | None:
-        """Where the living one speaks S3; None if none lives, or that is not on record.
+        """Where the newest one of which that is on record speaks S3, or spoke when it lived: jobs that have outlived it
+        know it there. None if it is on no record.
 
         Raises:
             Unavailable: the records cannot be read.
         """
-        if self.look().life is not Life.RUNS:
-            return None
-        return s3_port_of(files.read(self.newest() / "command.json")["argv"])
+        for run in reversed(self.all()):
+            ordered = run / "command.json"
+            if ordered.exists():  # the disk was full else: nothing ever spoke there
+                return s3_port_of(files.read(ordered)["argv"])
+        return None
 
     def place(self) -> Path:
         """A folder for the next start."""

@@ -79,15 +79,26 @@ def test_down_follows_it_to_the_port_where_it_is(server: ServerUnderTest) -> Non
     assert processes.look(deployment).life is Life.ENDED
 
 
-def test_down_ends_jobs_without_it(server: ServerUnderTest) -> None:
+def test_down_starts_a_dead_one_where_the_jobs_know_it(server: ServerUnderTest) -> None:
     deployment = start_kept(server.home / "deployments" / "job-1-1" / "jobmanager")
-    (weed,) = weeds(server)
-    server.terminate()
-    os.kill(weed, signal.SIGKILL)
-    wait_until("it has ended", lambda: weed not in processes_of(server.home))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        server.environment["HEADRACE_EMBEDDED_S3_PORT"] = str(taken.getsockname()[1])
+    known = _die(server)
+    server.environment["HEADRACE_EMBEDDED_S3_PORT"] = str(_free_port())
+    with pytest.raises(AssertionError, match=f"embedded_s3_port={known}, or end the jobs first: headrace down"):
+        server.start()
+    assert weeds(server) == []
+    server.down("--savepoint")
+    assert f"-s3.port={known}" in json.loads((server.home / "s3" / "run-2" / "command.json").read_text())["argv"]
+    assert processes.look(deployment).life is Life.ENDED
+
+
+@pytest.mark.parametrize("obstacle", ["its port is taken", "its records are damaged"])
+def test_down_ends_jobs_without_it(server: ServerUnderTest, obstacle: str) -> None:
+    deployment = start_kept(server.home / "deployments" / "job-1-1" / "jobmanager")
+    known = _die(server)
+    with socket.create_server(("127.0.0.1", known)) as taken:
+        if obstacle == "its records are damaged":
+            taken.close()
+            (server.home / "s3" / "run-1" / "command.json").write_text("{")
         with pytest.raises(subprocess.CalledProcessError) as refused:
             server.down("--savepoint")
         assert "Savepoints need the embedded S3 server" in refused.value.stderr
@@ -95,6 +106,16 @@ def test_down_ends_jobs_without_it(server: ServerUnderTest) -> None:
         server.down()
     assert processes.look(deployment).life is Life.ENDED
     assert processes_of(server.home) == []
+
+
+def _die(server: ServerUnderTest) -> int:
+    """Headrace goes, and its S3 server is killed then; the port that the jobs know."""
+    (weed,), known = weeds(server), int(of_user(server).endpoint.rpartition(":")[2])
+    server.terminate()
+    os.kill(weed, signal.SIGKILL)
+    ended = server.home / "s3" / "run-1" / "exit.json"
+    wait_until("its end is on record", ended.exists)
+    return known
 
 
 def _free_port() -> int:

@@ -7,17 +7,19 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from obstore.exceptions import PermissionDeniedError
 
-from headrace.domain.errors import HomeUnusable
+from headrace.domain.errors import HomeUnusable, Unavailable
 from headrace.objects.access import Keys
 from headrace.objects.seaweed import Seaweed
-from headrace.runtimes import object_server, processes, server_runs
+from headrace.runtimes import files, object_server, processes, server_runs
 from headrace.runtimes.object_server import LONGEST_PAUSE_S, ObjectServer, Pauses
+from headrace.runtimes.processes import Life
 from tests.support.kept import start_kept
 from tests.support.seaweed import bucket_at
 from tests.support.server import processes_of, wait_until
@@ -67,6 +69,7 @@ def test_killed_it_is_started_again_with_all_that_it_stored(home: Path) -> None:
     os.kill(first, signal.SIGKILL)
     wait_until("another one runs", lambda: [pid for pid in processes_of(home) if pid != first and _is_weed(pid)])
     wait_until("it answers", server._answers)
+    wait_until("it knows its volumes", server._has_room)
     assert bytes(bucket_at(server.access, "kept").get("a").bytes()) == b"kept"
     server.close()
 
@@ -198,7 +201,7 @@ def test_it_moves_to_another_port_when_no_job_uses_it(home: Path) -> None:
     with pytest.raises(HomeUnusable, match=rf"port {new}.*port {old}.*embedded_s3_port={old}.*headrace down"):
         second.start()
     assert weed_of(home) == weed
-    assert object_server.running_port(home) == old
+    assert object_server.known_port(home) == old
     assert _told_endpoint(home) == first.endpoint
     wait_until("the deployment ends", lambda: processes.end(processes.look(used), force=True))
     second.start()
@@ -206,6 +209,30 @@ def test_it_moves_to_another_port_when_no_job_uses_it(home: Path) -> None:
     wait_until("it is read", lambda: bytes(bucket_at(second.access, "kept").get("a").bytes()) == b"kept")
     weed_of(home)
     second.close()
+
+
+def test_dead_it_is_started_where_the_jobs_know_it_alone(home: Path) -> None:
+    first = ObjectServer(home, 0)
+    first.start()
+    first.close()
+    used = start_kept(home / "deployments" / "job-1-1" / "jobmanager")
+    weed, old, new = weed_of(home), int(first.endpoint.rpartition(":")[2]), _free_port()
+    os.kill(weed, signal.SIGKILL)
+    wait_until("its end is on record", lambda: processes.look(home / "s3" / "run-1").life is Life.ENDED)
+    (home / "s3" / "run-2").mkdir()  # a start that came no further, on a full disk
+    with pytest.raises(HomeUnusable, match=rf"port {new}.*port {old}.*embedded_s3_port={old}.*headrace down"):
+        ObjectServer(home, new).start()
+    assert not [pid for pid in processes_of(home) if _is_weed(pid)]
+    assert _told_endpoint(home) == first.endpoint
+    second = ObjectServer(home, old)
+    second.start()
+    second.close()
+    os.kill(weed_of(home), signal.SIGKILL)
+    wait_until("the deployment ends", lambda: processes.end(processes.look(used), force=True))
+    third = ObjectServer(home, new)
+    third.start()  # nobody knows the old one any more
+    assert _told_endpoint(home) == f"http://127.0.0.1:{new}"
+    third.close()
 
 
 def test_one_that_is_stopped_goes_on_and_one_that_is_silent_is_told(
@@ -240,6 +267,31 @@ def test_one_that_keeps_ending_is_told_once(
     told = [record.getMessage() for record in caplog.records if "has ended" in record.getMessage()]
     assert len([line for line in told if "exit code 1" in line]) == 1
     assert len([line for line in told if "signal 9" in line]) == 1
+    server.close()
+
+
+@pytest.mark.parametrize("missing", ["room for command.json", "memory for a keeper"])
+def test_a_start_that_fails_is_made_again(
+    home: Path, missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = ObjectServer(home, 0)
+    server.start()
+    module, name = (files, "write") if missing == "room for command.json" else (processes, "start")
+    real, failed = getattr(module, name), threading.Event()
+
+    def fails_once(*args: object) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise Unavailable(f"no {missing}")
+        real(*args)
+
+    monkeypatch.setattr(module, name, fails_once)
+    os.kill(weed_of(home), signal.SIGKILL)
+    wait_until("the start has failed", failed.is_set)
+    wait_until("it answers", server._answers)
+    weed_of(home)
+    assert [run.name for run in server._runs.all()] == ["run-1", "run-2"]
+    assert f"no {missing}; it is started again" in caplog.text
     server.close()
 
 
