@@ -102,24 +102,30 @@ class EmailChannel:
         settings = self._settings
         password = settings.smtp_password
         connection.setblocking(False)  # noqa: FBT003
-        async with asyncio.timeout(deadline.left):
-            client = aiosmtplib.SMTP(
-                hostname=settings.smtp_host,  # the name of its certificate
-                sock=connection,
-                use_tls=settings.smtp_security == "tls",
-                start_tls=settings.smtp_security == "starttls",  # and nothing is sent if the server has none
-                username=settings.smtp_user,
-                password=password.get_secret_value() if password else None,
-                tls_context=self._tls,
-                timeout=settings.notice_timeout_seconds,
-            )
-            try:
+        client = aiosmtplib.SMTP(
+            hostname=settings.smtp_host,  # the name of its certificate
+            sock=connection,
+            use_tls=settings.smtp_security == "tls",
+            start_tls=settings.smtp_security == "starttls",  # and nothing is sent if the server has none
+            username=settings.smtp_user,
+            password=password.get_secret_value() if password else None,
+            tls_context=self._tls,
+            timeout=settings.notice_timeout_seconds,
+        )
+        try:
+            async with asyncio.timeout(deadline.left):
                 await client.connect()
                 await client.sendmail(settings.smtp_from or "", [recipient], mail)
-                with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-                    await client.quit(timeout=_GOODBYE_SECONDS)  # the yes was said, and nothing takes it back
-            finally:
-                await _hang_up(client, connection)
+            await _say_goodbye(client)
+        finally:
+            await _hang_up(client, connection)
+
+
+async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
+    """In a time of its own: the yes was said, and nothing takes it back, not even the deadline."""
+    with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+        async with asyncio.timeout(_GOODBYE_SECONDS):  # its TimeoutError is an OSError
+            await client.quit()
 
 
 async def _hang_up(client: aiosmtplib.SMTP, connection: socket.socket) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from headrace.domain.errors import BadField
+from headrace.notify import email
 from headrace.notify.base import Delivery, MessageKind, Undelivered
 from headrace.notify.email import EmailChannel, compose
 from headrace.settings import load_settings
@@ -214,6 +215,16 @@ def test_what_the_operator_can_mend_is_not_final(make: Make, receiver: SmtpRecei
     assert of_the_recipient.final == (said in NO_MAILBOX + UNKNOWN)
     assert of_the_mail.final == (said in NO_MAILBOX)
     make(receiver).deliver(NOTICE)
+
+
+def test_a_mail_that_was_taken_stays_taken_whatever_becomes_of_the_goodbye(
+    make: Make, receiver: SmtpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline of the notice falls into it."""
+    monkeypatch.setattr(email, "_GOODBYE_SECONDS", 2.0)
+    receiver.is_silent_at_quit = True
+    make(receiver, notice_timeout_seconds=2.0).deliver(NOTICE)
+    assert len(receiver.mails) == 1
 
 
 def test_a_wrong_password_is_told_without_the_password(make: Make, authority: Authority) -> None:
