@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, upd
 
 from headrace.domain import notices
 from headrace.domain.errors import NoticeNotFound, TopicNotFound
+from headrace.domain.topics import CONFIRM_MS
 from headrace.store import journal, outgoing
 from headrace.store.audit import Trace, record
 from headrace.store.codec import job_from_row
@@ -87,6 +88,7 @@ _LISTED = (
         func.coalesce(subscriptions.c.uid, "").label("subscription_uid"),
         func.coalesce(subscriptions.c.sealed_token, "").label("sealed_token"),
         subscriptions.c.status.label("subscription_status"),
+        subscriptions.c.asked_ms,
     )
     .join(messages, messages.c.message_id == deliveries.c.message_id)
     .outerjoin(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
@@ -217,7 +219,7 @@ class NoticeStore:
         Raises:
             NoticeNotFound: the project has none of this number, or it was delivered, or its time to live is over, or
                 its subscription is gone or not in the status that it is for: who has unsubscribed is sent nothing; or
-                it would be sent to nobody again.
+                its link to confirm is good no more; or it would be sent to nobody again.
         """
         mine = (messages.c.project_id == project_id) & (deliveries.c.id == number) & deliveries.c.delivered_ms.is_(None)
         with self._db.write() as connection:
@@ -226,6 +228,8 @@ class NoticeStore:
                 raise NoticeNotFound.of(number)
             _refuse_in_vain(row, now_ms)
             until = _until(row.expires_ms, until_ms)
+            if row.subscription_status == Status.PENDING:
+                until = min(until, row.asked_ms + CONFIRM_MS)
             if row.protocol:
                 values = {"dead_ms": None, "attempts": 0, "next_ms": now_ms, "until_ms": until}
                 connection.execute(update(deliveries).where(deliveries.c.id == number).values(values))
@@ -302,6 +306,10 @@ def _refuse_in_vain(row: Row[Any], now_ms: int) -> None:
     if row.subscription_uid and FITS[Status(row.subscription_status)] != row.kind:
         status = row.subscription_status
         raise NoticeNotFound(f"The notice {row.id} cannot be sent: its subscription is {status} by now.")
+    if row.subscription_status == Status.PENDING and now_ms - row.asked_ms > CONFIRM_MS:
+        raise NoticeNotFound(
+            f"The notice {row.id} cannot be sent: its link is older than 48 hours. Subscribe again to get a new one."
+        )
 
 
 def _publish_anew(connection: Connection, row: Row[Any], *, now_ms: int, until_ms: int) -> None:
