@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 PERIOD_S = 1.0
 """At least so often it is looked for what is due."""
 FORGET_PERIODS = 3600
-"""What is old is forgotten at the start and at every so-manieth look."""
+"""Forgetting what is old begins at the start and at every so-manieth look; then some at each look, until all is."""
 SLOW_S = 3.0
 """Whose yes takes longer is served apart from those who answer, as if it had said none."""
 OWN_FAULT = "Internal error of Headrace; its log says more."
@@ -163,7 +163,7 @@ class Courier:
             log.info("notices: some receivers have not answered; they are sent the same after the next start")
 
     def _look_again_and_again(self) -> None:
-        looks = 0
+        looks, forgotten = 0, 0
         while not self._stopping.is_set():
             self._woken.clear()
             try:
@@ -172,14 +172,16 @@ class Courier:
                 for subscription_id in due:
                     self._lanes.sweep(subscription_id, late=subscription_id in asked)
                 self.write_down()
-                if looks % FORGET_PERIODS == 0:
-                    self.notices.forget(self.now_ms() - self.tries.kept_ms)
+                begins = forgotten or looks % FORGET_PERIODS == 0
+                forgotten = 0  # also if it fails now
+                if begins:
+                    forgotten = self.notices.forget(self.now_ms() - self.tries.kept_ms)
             except HeadraceError as error:
                 log.warning("notices: %s", error)
             except Exception:
                 log.exception("notices: the look failed")
             looks += 1
-            self._woken.wait(PERIOD_S)
+            self._woken.wait(0 if forgotten else PERIOD_S)
 
     def _work(self, lane: WorkQueue) -> None:
         while (subscription_id := lane.take()) is not None:

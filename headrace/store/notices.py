@@ -96,7 +96,7 @@ _LISTED = (
 _DELIVERED = _LISTED.add_columns(messages.c.message, messages.c.variants)
 OVER = "Its time to live is over."
 AT_ONCE = 100
-"""So many messages are forgotten in one transaction."""
+"""So many messages are forgotten in one transaction, and so are rows of the outbox."""
 
 
 class NoticeStore:
@@ -240,27 +240,24 @@ class NoticeStore:
             record(connection, trace.of("notice", number, row.topic) if trace else None)
 
     def forget(self, before_ms: int) -> int:
-        """Deletes messages all of whose deliveries ended before, also from the outbox; returns how many there were."""
+        """Deletes some messages all of whose deliveries ended before, or when there are none, what the outbox has of
+        such; returns how many, 0 = there are no more. Some at once, as nobody else writes, or is told, meanwhile.
+        """
         ended = func.coalesce(deliveries.c.delivered_ms, deliveries.c.dead_ms)
         kept = select(deliveries.c.id).where(deliveries.c.message_id == messages.c.message_id)
         kept = kept.where(WAITING | (ended >= before_ms))
         old = (messages.c.created_ms < before_ms) & ~kept.correlate(messages).exists()
         told = (outbox.c.told_ms < before_ms) & outbox.c.message_id.not_in(select(messages.c.message_id))
+        some, rest = select(messages.c.message_id).where(old), select(outbox.c.id).where(told)
         with self._db.read() as connection:
-            looks = (select(messages.c.message_id).where(old), select(outbox.c.message_id).where(told))
-            if all(connection.execute(look.limit(1)).first() is None for look in looks):
+            if all(connection.execute(look.limit(1)).first() is None for look in (some, rest)):
                 return 0
-        forgotten = 0
-        while True:  # some at once, as nobody else writes meanwhile
-            with self._db.write() as connection:
-                some = select(messages.c.message_id).where(old).limit(AT_ONCE)
-                ids = list(connection.execute(some).scalars())
+        with self._db.write() as connection:
+            ids = list(connection.execute(some.limit(AT_ONCE)).scalars())
+            if ids:
                 connection.execute(delete(deliveries).where(deliveries.c.message_id.in_(ids)))
-                connection.execute(delete(messages).where(messages.c.message_id.in_(ids)))
-                forgotten += len(ids)
-                if len(ids) < AT_ONCE:
-                    connection.execute(delete(outbox).where(told))
-                    return forgotten
+                return connection.execute(delete(messages).where(messages.c.message_id.in_(ids))).rowcount
+            return connection.execute(delete(outbox).where(outbox.c.id.in_(rest.limit(AT_ONCE)))).rowcount
 
 
 def new_message(

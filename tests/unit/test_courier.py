@@ -19,6 +19,7 @@ from headrace.domain.rights import Caller
 from headrace.notify import connection
 from headrace.notify.base import Channel, Delivery
 from headrace.settings import Settings
+from headrace.store import notices
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
 from headrace.store.journal import Kind
@@ -516,6 +517,36 @@ def test_old_notices_are_forgotten_but_not_those_that_wait(stand: Stand, http: H
     assert stand.states() == [("http", State.WAITING)]
 
 
+@promise("However much there is to be forgotten, notices go out in between.")
+def test_notices_go_out_while_many_are_forgotten(
+    stand: Stand, http: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "AT_ONCE", 2)
+    nobody, topic = stand.topic("nobody"), stand.topic()
+    stand.subscribe(topic, "http", http.url)
+    for _ in range(6):
+        stand.publish(nobody)
+    stand.ms += TRIES.kept_ms + 1
+    left: list[int] = []
+    forget = stand.notices.forget
+
+    def forget_and_alarm(before_ms: int) -> int:
+        """With the second turn a job fails; the third does not begin before its notice has arrived."""
+        if len(left) == 2:
+            until(lambda: bool(http.posts))
+        forgotten = forget(before_ms)
+        if len(left) == 1:
+            stand.failing()
+        left.append(len(stand.states()))
+        return forgotten
+
+    monkeypatch.setattr(stand.notices, "forget", forget_and_alarm)
+    stand.courier.start()
+    until(lambda: len(left) == 4)
+    stand.courier.stop()
+    assert left == [4, 2, 1, 1]
+
+
 def test_what_the_outbox_has_told_is_forgotten_with_its_message(stand: Stand, http: HttpReceiver) -> None:
     stand.subscribe(stand.topic(), "http", http.url)
     http.answers.append(500)
@@ -525,7 +556,7 @@ def test_what_the_outbox_has_told_is_forgotten_with_its_message(stand: Stand, ht
     assert len(stand.jobs.notices()) == 1, "it waits"
     stand.ms += 1000
     deliver_all(stand.courier)
-    stand.notices.forget(stand.ms + 1)
+    assert [stand.notices.forget(stand.ms + 1) for _ in range(3)] == [1, 1, 0]
     assert (stand.jobs.notices(), stand.states()) == ([], [])
 
 
