@@ -1,8 +1,9 @@
 """Brings notices to whoever subscribed: from the outbox to deliveries, from deliveries to channels.
 
 Each is delivered at least once. That a receiver said yes is written down after it did: if Headrace ends between the
-two, the receiver is sent the same message again, with the same id. One delivery per subscription at a time, and those
-that do not answer have workers of their own (``lanes.py``), so that a receiver that is slow makes nobody else wait.
+two, the receiver is sent the same message again, with the same id; while it only cannot be written, it is remembered.
+One delivery per subscription at a time, and those that do not answer have workers of their own (``lanes.py``), so that
+a receiver that is slow makes nobody else wait.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 PERIOD_S = 1.0
 """At least so often it is looked for what is due."""
 FORGET_PERIODS = 3600
-"""What is old is forgotten at the start and at every so-manieth look."""
+"""Forgetting what is old begins at the start and at every so-manieth look; then some at each look, until all is."""
 SLOW_S = 3.0
 """Whose yes takes longer is served apart from those who answer, as if it had said none."""
 OWN_FAULT = "Internal error of Headrace; its log says more."
@@ -98,6 +99,15 @@ class _HeldUp:
         self._rows[row] = failures, now_ms + tries.wait_ms(failures)
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A yes that is not written yet: while that fails, the receiver is not to get the same again and again."""
+
+    notice: Notice
+    at_ms: int
+    said: Said
+
+
 @dataclass
 class Courier:
     """Some workers, and a thread that looks for what is due.
@@ -122,6 +132,7 @@ class Courier:
     elsewhere_url: str = ""
     step: Step = no_step
     _held_up: _HeldUp = field(default_factory=_HeldUp)
+    _taken: dict[int, _Taken] = field(default_factory=dict)  # by the id of the delivery; one per subscription, or few
     _lanes: Lanes = field(default_factory=Lanes)
     _woken: threading.Event = field(default_factory=threading.Event)
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -152,7 +163,7 @@ class Courier:
             log.info("notices: some receivers have not answered; they are sent the same after the next start")
 
     def _look_again_and_again(self) -> None:
-        looks = 0
+        looks, forgotten = 0, 0
         while not self._stopping.is_set():
             self._woken.clear()
             try:
@@ -160,14 +171,17 @@ class Courier:
                 asked = self.notices.asked() if due else frozenset()
                 for subscription_id in due:
                     self._lanes.sweep(subscription_id, late=subscription_id in asked)
-                if looks % FORGET_PERIODS == 0:
-                    self.notices.forget(self.now_ms() - self.tries.kept_ms)
+                self.write_down()
+                begins = forgotten or looks % FORGET_PERIODS == 0
+                forgotten = 0  # also if it fails now
+                if begins:
+                    forgotten = self.notices.forget(self.now_ms() - self.tries.kept_ms)
             except HeadraceError as error:
                 log.warning("notices: %s", error)
             except Exception:
                 log.exception("notices: the look failed")
             looks += 1
-            self._woken.wait(PERIOD_S)
+            self._woken.wait(0 if forgotten else PERIOD_S)
 
     def _work(self, lane: WorkQueue) -> None:
         while (subscription_id := lane.take()) is not None:
@@ -212,22 +226,35 @@ class Courier:
         notice = self.notices.next(subscription_id, self.now_ms())
         if notice is None:
             return Said.NOTHING
-        self.step("before deliver")
-        began = time.monotonic()
-        try:
-            self._hand_over(notice)
-        except Undelivered as error:
-            self._failed(notice, error)
-            return Said.NO
-        except Exception:  # what is not counted would be tried for ever, and hold up what comes after it
-            log.exception("notice %s: not handed over by %s", notice.message_id, notice.protocol)
-            self._failed(notice, Undelivered(OWN_FAULT))
-            return Said.NO
-        said = Said.YES if time.monotonic() - began <= SLOW_S else Said.SLOWLY
-        self.step("after deliver")
-        self.notices.delivered(notice, self.now_ms())
-        log.info("notice %s: delivered by %s", notice.message_id, notice.protocol)
-        return said
+        taken = self._taken.get(notice.id)
+        if taken is None:
+            self.step("before deliver")
+            began = time.monotonic()
+            try:
+                self._hand_over(notice)
+            except Undelivered as error:
+                self._failed(notice, error)
+                return Said.NO
+            except Exception:  # what is not counted would be tried for ever, and hold up what comes after it
+                log.exception("notice %s: not handed over by %s", notice.message_id, notice.protocol)
+                self._failed(notice, Undelivered(OWN_FAULT))
+                return Said.NO
+            said = Said.YES if time.monotonic() - began <= SLOW_S else Said.SLOWLY
+            taken = self._taken[notice.id] = _Taken(notice, self.now_ms(), said)
+            self.step("after deliver")
+        self._write_down(taken)
+        return taken.said
+
+    def write_down(self) -> None:
+        """Writes each yes that could not be written; also of what was given up meanwhile, and is served no more."""
+        for taken in list(self._taken.values()):
+            self._write_down(taken)
+
+    def _write_down(self, taken: _Taken) -> None:
+        notice = taken.notice
+        self.notices.delivered(notice, taken.at_ms)
+        if self._taken.pop(notice.id, None) is not None:
+            log.info("notice %s: delivered by %s", notice.message_id, notice.protocol)
 
     def _failed(self, notice: Notice, error: Undelivered) -> None:
         now = self.now_ms()

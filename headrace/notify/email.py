@@ -31,8 +31,20 @@ _GOODBYE_SECONDS = 1.0
 _MAX_LITERAL = 900
 """Characters of a header that is one line; RFC 5322 ends lines at 998."""
 _MAILBOX_REFUSED = frozenset({550, 551, 553})
-_ENHANCED = re.compile(r"\s*[#(\[]?([245]\.\d{1,3}\.\d{1,3})\b")
-_SENDER_REFUSED = frozenset({"5.1.7", "5.1.8"})
+_ENHANCED = re.compile(r"(?<![\w.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)")
+"""A code of RFC 3463, wherever servers put it; no part of an IP address."""
+_OF_THE_MAILBOX = frozenset({"5.1.1", "5.1.3", "5.1.6", "5.1.10"})
+"""Not 5.1.2, an unknown domain: the mail server's resolver may be at fault. 5.1.7 and 5.1.8 are the sender's."""
+_UNKNOWN = re.compile(
+    r"\bno such (?:user|recipient|mailbox|account|address|person)"
+    r"|\bunknown (?:user|recipient|mailbox|account)"
+    r"|\b(?:user|recipient|mailbox|account)(?: is)? (?:unknown|not found)"
+    r"|\b(?:user|recipient|mailbox|account)\b[^.:;]{0,40} does(?: not|n't) exist"
+    r"|\bno mailbox (?:here )?by that name",
+    re.IGNORECASE,
+)
+"""Not "mailbox unavailable": RFC 5321 has that for each 550, also for policy."""
+_OF_THE_OPERATOR = re.compile(r"sender|auth|relay|policy|spam|block|prohibit|denied|rcpthosts", re.IGNORECASE)
 _SEVEN_BIT = SMTP.clone(cte_type="7bit")
 """Not every server takes 8 bits."""
 _NOT_CONFIGURED = "No mail server is configured: the operator sets smtp_host and smtp_from."
@@ -73,9 +85,11 @@ class EmailChannel:
                 asyncio.run(self._send(mail, delivery.endpoint, connection, deadline))
         except aiosmtplib.SMTPRecipientsRefused as error:
             refused = error.recipients[0]
-            raise Undelivered(_told(server, refused), final=_is_no_mailbox(refused)) from error
+            raise Undelivered(
+                _told(server, refused), final=_names_no_mailbox(refused) or _tells_no_mailbox(refused)
+            ) from error
         except aiosmtplib.SMTPDataError as error:
-            raise Undelivered(_told(server, error), final=_is_no_mailbox(error)) from error
+            raise Undelivered(_told(server, error), final=_names_no_mailbox(error)) from error
         except aiosmtplib.SMTPResponseException as error:
             raise Undelivered(_told(server, error)) from error
         except TimeoutError as error:
@@ -88,24 +102,30 @@ class EmailChannel:
         settings = self._settings
         password = settings.smtp_password
         connection.setblocking(False)  # noqa: FBT003
-        async with asyncio.timeout(deadline.left):
-            client = aiosmtplib.SMTP(
-                hostname=settings.smtp_host,  # the name of its certificate
-                sock=connection,
-                use_tls=settings.smtp_security == "tls",
-                start_tls=settings.smtp_security == "starttls",  # and nothing is sent if the server has none
-                username=settings.smtp_user,
-                password=password.get_secret_value() if password else None,
-                tls_context=self._tls,
-                timeout=settings.notice_timeout_seconds,
-            )
-            try:
+        client = aiosmtplib.SMTP(
+            hostname=settings.smtp_host,  # the name of its certificate
+            sock=connection,
+            use_tls=settings.smtp_security == "tls",
+            start_tls=settings.smtp_security == "starttls",  # and nothing is sent if the server has none
+            username=settings.smtp_user,
+            password=password.get_secret_value() if password else None,
+            tls_context=self._tls,
+            timeout=settings.notice_timeout_seconds,
+        )
+        try:
+            async with asyncio.timeout(deadline.left):
                 await client.connect()
                 await client.sendmail(settings.smtp_from or "", [recipient], mail)
-                with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-                    await client.quit(timeout=_GOODBYE_SECONDS)  # the yes was said, and nothing takes it back
-            finally:
-                await _hang_up(client, connection)
+            await _say_goodbye(client)
+        finally:
+            await _hang_up(client, connection)
+
+
+async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
+    """In a time of its own: the yes was said, and nothing takes it back, not even the deadline."""
+    with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+        async with asyncio.timeout(_GOODBYE_SECONDS):  # its TimeoutError is an OSError
+            await client.quit()
 
 
 async def _hang_up(client: aiosmtplib.SMTP, connection: socket.socket) -> None:
@@ -166,12 +186,20 @@ def _told(server: str, error: aiosmtplib.SMTPResponseException) -> str:
     return f"The mail server {server} refused: {error.code} {_one_line(error.message)[:200]}"
 
 
-def _is_no_mailbox(error: aiosmtplib.SMTPResponseException) -> bool:
-    """Whether the recipient does not exist. Policy, sign-in, relaying and senders the operator can mend.
-
-    Enhanced codes (RFC 3463): 5.1.x is about addresses, of which 5.1.7 and 5.1.8 are the sender's.
+def _names_no_mailbox(error: aiosmtplib.SMTPResponseException) -> bool:
+    """Whether the recipient does not exist, by an enhanced code. One that is about anything else counts against it:
+    policy, sign-in, relaying and senders the operator can mend, and tries cost less than an alarm that is lost.
     """
-    if error.code not in _MAILBOX_REFUSED:
+    codes = set(_ENHANCED.findall(error.message))
+    return error.code in _MAILBOX_REFUSED and bool(codes) and codes <= _OF_THE_MAILBOX
+
+
+def _tells_no_mailbox(refused: aiosmtplib.SMTPRecipientRefused) -> bool:
+    """Whether the recipient does not exist, by the words of a server that has no enhanced codes.
+
+    Answers to DATA are not asked that: they are about the mail.
+    """
+    text = " ".join(refused.message.split())
+    if refused.code not in _MAILBOX_REFUSED or _ENHANCED.search(text) or _OF_THE_OPERATOR.search(text):
         return False
-    enhanced = _ENHANCED.match(error.message)
-    return enhanced is None or (enhanced[1].startswith("5.1.") and enhanced[1] not in _SENDER_REFUSED)
+    return _UNKNOWN.search(text) is not None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from headrace.settings import checks
 
 MAPPED = IPv6Network("::ffff:0:0/96")
-OF_MAIL = ("smtp_user", "smtp_password", "smtp_from", "smtp_ca_file")
+OF_MAIL = ("smtp_port", "smtp_security", "smtp_user", "smtp_password", "smtp_from", "smtp_ca_file")
 OF_SMN = ("smn_project_id", "smn_access_key", "smn_secret_key", "smn_ca_file")
 
 
@@ -109,7 +109,7 @@ class NoticeSettings(BaseModel):
     def _is_used(self) -> Self:
         """Nothing is taken that has no effect."""
         for switch, names in (("smtp_host", OF_MAIL), ("smn_endpoint", OF_SMN)):
-            lone = [name for name in names if getattr(self, name) is not None]
+            lone = [name for name in names if name in self.model_fields_set and getattr(self, name) is not None]
             if not getattr(self, switch) and lone:
                 message = f"{', '.join(lone)}: nothing without {switch}; set it, or leave these out"
                 raise ValueError(message)

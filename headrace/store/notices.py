@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, upd
 
 from headrace.domain import notices
 from headrace.domain.errors import NoticeNotFound, TopicNotFound
+from headrace.domain.topics import CONFIRM_MS
 from headrace.store import journal, outgoing
 from headrace.store.audit import Trace, record
 from headrace.store.codec import job_from_row
@@ -87,6 +88,7 @@ _LISTED = (
         func.coalesce(subscriptions.c.uid, "").label("subscription_uid"),
         func.coalesce(subscriptions.c.sealed_token, "").label("sealed_token"),
         subscriptions.c.status.label("subscription_status"),
+        subscriptions.c.asked_ms,
     )
     .join(messages, messages.c.message_id == deliveries.c.message_id)
     .outerjoin(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
@@ -94,7 +96,7 @@ _LISTED = (
 _DELIVERED = _LISTED.add_columns(messages.c.message, messages.c.variants)
 OVER = "Its time to live is over."
 AT_ONCE = 100
-"""So many messages are forgotten in one transaction."""
+"""So many messages are forgotten in one transaction, and so are rows of the outbox."""
 
 
 class NoticeStore:
@@ -217,7 +219,7 @@ class NoticeStore:
         Raises:
             NoticeNotFound: the project has none of this number, or it was delivered, or its time to live is over, or
                 its subscription is gone or not in the status that it is for: who has unsubscribed is sent nothing; or
-                it would be sent to nobody again.
+                its link to confirm is good no more; or it would be sent to nobody again.
         """
         mine = (messages.c.project_id == project_id) & (deliveries.c.id == number) & deliveries.c.delivered_ms.is_(None)
         with self._db.write() as connection:
@@ -226,6 +228,8 @@ class NoticeStore:
                 raise NoticeNotFound.of(number)
             _refuse_in_vain(row, now_ms)
             until = _until(row.expires_ms, until_ms)
+            if row.subscription_status == Status.PENDING:
+                until = min(until, row.asked_ms + CONFIRM_MS)
             if row.protocol:
                 values = {"dead_ms": None, "attempts": 0, "next_ms": now_ms, "until_ms": until}
                 connection.execute(update(deliveries).where(deliveries.c.id == number).values(values))
@@ -236,27 +240,24 @@ class NoticeStore:
             record(connection, trace.of("notice", number, row.topic) if trace else None)
 
     def forget(self, before_ms: int) -> int:
-        """Deletes messages all of whose deliveries ended before, also from the outbox; returns how many there were."""
+        """Deletes some messages all of whose deliveries ended before, or when there are none, what the outbox has of
+        such; returns how many, 0 = there are no more. Some at once, as nobody else writes, or is told, meanwhile.
+        """
         ended = func.coalesce(deliveries.c.delivered_ms, deliveries.c.dead_ms)
         kept = select(deliveries.c.id).where(deliveries.c.message_id == messages.c.message_id)
         kept = kept.where(WAITING | (ended >= before_ms))
         old = (messages.c.created_ms < before_ms) & ~kept.correlate(messages).exists()
         told = (outbox.c.told_ms < before_ms) & outbox.c.message_id.not_in(select(messages.c.message_id))
+        some, rest = select(messages.c.message_id).where(old), select(outbox.c.id).where(told)
         with self._db.read() as connection:
-            looks = (select(messages.c.message_id).where(old), select(outbox.c.message_id).where(told))
-            if all(connection.execute(look.limit(1)).first() is None for look in looks):
+            if all(connection.execute(look.limit(1)).first() is None for look in (some, rest)):
                 return 0
-        forgotten = 0
-        while True:  # some at once, as nobody else writes meanwhile
-            with self._db.write() as connection:
-                some = select(messages.c.message_id).where(old).limit(AT_ONCE)
-                ids = list(connection.execute(some).scalars())
+        with self._db.write() as connection:
+            ids = list(connection.execute(some.limit(AT_ONCE)).scalars())
+            if ids:
                 connection.execute(delete(deliveries).where(deliveries.c.message_id.in_(ids)))
-                connection.execute(delete(messages).where(messages.c.message_id.in_(ids)))
-                forgotten += len(ids)
-                if len(ids) < AT_ONCE:
-                    connection.execute(delete(outbox).where(told))
-                    return forgotten
+                return connection.execute(delete(messages).where(messages.c.message_id.in_(ids))).rowcount
+            return connection.execute(delete(outbox).where(outbox.c.id.in_(rest.limit(AT_ONCE)))).rowcount
 
 
 def new_message(
@@ -302,6 +303,10 @@ def _refuse_in_vain(row: Row[Any], now_ms: int) -> None:
     if row.subscription_uid and FITS[Status(row.subscription_status)] != row.kind:
         status = row.subscription_status
         raise NoticeNotFound(f"The notice {row.id} cannot be sent: its subscription is {status} by now.")
+    if row.subscription_status == Status.PENDING and now_ms - row.asked_ms > CONFIRM_MS:
+        raise NoticeNotFound(
+            f"The notice {row.id} cannot be sent: its link is older than 48 hours. Subscribe again to get a new one."
+        )
 
 
 def _publish_anew(connection: Connection, row: Row[Any], *, now_ms: int, until_ms: int) -> None:

@@ -124,7 +124,7 @@ def email_stand(home: Path, authority: Authority, security: str) -> Iterator[Sta
         )
 
     def order(what: str) -> None:
-        said = {"refuse": "451 Later", "refuse for good": "550 No such mailbox", "drip": "hang"}
+        said = {"refuse": "451 Later", "refuse for good": "550 5.1.1 No such mailbox", "drip": "hang"}
         receiver.data_answers.append(said.get(what, what))
 
     def got() -> list[Got]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from headrace.domain.errors import BadField
+from headrace.notify import email
 from headrace.notify.base import Delivery, MessageKind, Undelivered
 from headrace.notify.email import EmailChannel, compose
 from headrace.settings import load_settings
@@ -176,43 +177,54 @@ def test_a_recipient_that_is_unknown_is_final_and_one_that_is_busy_is_not(make: 
 
 
 NO_MAILBOX = [
-    *(
-        "550 No such user here",
-        "550 5.1.1 User unknown",
-        "551 User not local",
-        "553 5.1.3 Bad address",
-        "550 5.1.10 None",
-        "550 #5.1.0 Address rejected.",
-    ),
+    *("550 5.1.1 User unknown", "553 5.1.3 Bad address", "550 5.1.10 None", "551 5.1.6 Moved"),
+    "550 5.1.1 <a@example.com>: Recipient address rejected: User unknown in relay recipient table",
+    "550 <a@example.com>: Recipient address rejected (#5.1.1)",
+    "550 Unrouteable, says 10.5.7.1 (5.1.1)",
 ]
+UNKNOWN = [
+    *("550 No such user here", "550 <a@example.com>: User unknown", "551 unknown recipient", "550 Mailbox not found."),
+    *("550 The account a@b does not exist", "550 Recipient is unknown", "553 sorry, no mailbox here by that name"),
+]
+"""Without a code: only the answer to the recipient is about it."""
 OF_THE_OPERATOR = [
-    *(
-        "530 5.7.0 Must issue a STARTTLS command first",
-        "554 5.7.1 Relay access denied",
-        "550 5.7.1 Client host blocked",
-    ),
-    *("550 5.7.60 SMTP; Client does not have permissions to send as this sender", "552 5.2.2 Mailbox full"),
+    *("530 5.7.0 Must issue a STARTTLS command first", "554 5.7.1 Relay access denied"),
+    *("550 5.7.1 Client host blocked", "552 5.2.2 Mailbox full", "554 Never", "550 5.2.1 Mailbox disabled"),
+    *("550 5.7.60 SMTP; Client does not have permissions to send as this sender", "451 4.7.1 Greylisted"),
     *("553 5.7.1 Sender address rejected: not owned by user", "550 5.1.8 Sender domain not found", "550 5.1.7 Sender"),
+    *("550 5.0.0 Policy", "550 5.7.1: Policy", "550 (4.7.1) Later", "550 #5.7.1", "550 #5.1.0 Address rejected."),
+    "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
+    *("550 relay not permitted", "550 Relaying denied", "550 Sender verify failed", "550 Administrative prohibition"),
     *(
-        "554 Never",
-        "550 5.2.1 Mailbox disabled",
-        "451 4.7.1 Greylisted",
-        "550 5.0.0 Policy",
-        "550 5.7.1: Policy",
-        "550 (4.7.1) Later",
-        "550 #5.7.1",
+        "550 <a@example.com>: Sender address rejected: 5.7.1",
+        "550 <h@example.com>: Sender address rejected: User unknown",
     ),
+    *("550 This message was classified as SPAM, no such user", "551 User not local; please sign in", "550 No"),
+    *("550 Requested action not taken: mailbox unavailable", "550 5.1.1 User unknown, and 5.7.1", "550 5.1.2 No host"),
+    *("550 Unknown, says 5.1.1.7", "550 Your domain does not exist"),
 ]
 
 
-@pytest.mark.parametrize("said", NO_MAILBOX + OF_THE_OPERATOR)
+@pytest.mark.parametrize("said", NO_MAILBOX + UNKNOWN + OF_THE_OPERATOR)
 def test_what_the_operator_can_mend_is_not_final(make: Make, receiver: SmtpReceiver, said: str) -> None:
     receiver.rcpt_answers.append(said)
     receiver.data_answers.append(said)
-    for refused in (failure(make(receiver)), failure(make(receiver))):  # of the recipient, then of the mail
-        assert said in refused.reason
-        assert refused.final == (said in NO_MAILBOX)
+    of_the_recipient, of_the_mail = failure(make(receiver)), failure(make(receiver))
+    assert said in of_the_recipient.reason
+    assert said in of_the_mail.reason
+    assert of_the_recipient.final == (said in NO_MAILBOX + UNKNOWN)
+    assert of_the_mail.final == (said in NO_MAILBOX)
     make(receiver).deliver(NOTICE)
+
+
+def test_a_mail_that_was_taken_stays_taken_whatever_becomes_of_the_goodbye(
+    make: Make, receiver: SmtpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline of the notice falls into it."""
+    monkeypatch.setattr(email, "_GOODBYE_SECONDS", 2.0)
+    receiver.is_silent_at_quit = True
+    make(receiver, notice_timeout_seconds=2.0).deliver(NOTICE)
+    assert len(receiver.mails) == 1
 
 
 def test_a_wrong_password_is_told_without_the_password(make: Make, authority: Authority) -> None:

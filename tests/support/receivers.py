@@ -100,6 +100,7 @@ class SmtpReceiver:
         """``tls``: after STARTTLS, unless ``from_the_first_byte``."""
         self.rcpt_answers: deque[str] = deque()
         self.data_answers: deque[str] = deque()
+        self.is_silent_at_quit = False
         self.mails: list[EmailMessage] = []
         self.envelopes: list[tuple[str, list[str]]] = []
         self._starttls = None if from_the_first_byte else tls
@@ -154,6 +155,11 @@ class SmtpReceiver:
         if answer.startswith("2"):
             envelope.rcpt_tos.append(address)
         return answer
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if self.is_silent_at_quit:
+            await asyncio.Event().wait()
+        return "221 Bye"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         answer = self.data_answers.popleft() if self.data_answers else "250 OK"

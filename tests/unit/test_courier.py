@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,16 +13,17 @@ import pytest
 from headrace.control import courier, lanes
 from headrace.control.courier import Courier, Tries
 from headrace.control.lanes import LATE, QUICK
-from headrace.domain.errors import NoticeNotFound
+from headrace.domain.errors import NoticeNotFound, Unavailable
 from headrace.domain.job import Job, JobSpec, Phase, Record
 from headrace.domain.rights import Caller
 from headrace.notify import connection
 from headrace.notify.base import Channel, Delivery
 from headrace.settings import Settings
+from headrace.store import notices
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
 from headrace.store.journal import Kind
-from headrace.store.notices import Listed, NoticeStore, State, new_message
+from headrace.store.notices import Listed, Notice, NoticeStore, State, new_message
 from headrace.store.topics import Status, Topic, TopicStore, Wanted
 from tests.support.notices import SIGNER, TRIES, courier_of, deliver_all
 from tests.support.people import VAULT
@@ -166,6 +168,57 @@ def test_killed_between_the_yes_and_the_note_the_repeat_has_the_same_id(stand: S
     first, second = http.posts
     assert first.body == second.body
     assert first.headers["X-SMN-MESSAGE-ID"] == second.headers["X-SMN-MESSAGE-ID"]
+
+
+class Full:
+    """A disk that is full so many times when a yes is to be written."""
+
+    def __init__(self, stand: Stand, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = times
+        self._write = stand.notices.delivered
+        monkeypatch.setattr(stand.notices, "delivered", self.delivered)
+
+    def delivered(self, notice: Notice, now_ms: int) -> None:
+        if self.times:
+            self.times -= 1
+            raise Unavailable("the disk is full")
+        self._write(notice, now_ms)
+
+
+@promise("While a receiver's yes cannot be written, it is not sent the same again.")
+def test_a_yes_that_cannot_be_written_is_not_asked_for_again(
+    stand: Stand, http: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Full(stand, 3, monkeypatch)
+    stand.subscribe(stand.topic(), "http", http.url)
+    stand.failing()
+    at = stand.ms
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            deliver_all(stand.courier)
+        stand.ms += 1000
+    assert deliver_all(stand.courier) == 1
+    (one,) = stand.tried()
+    assert (len(http.posts), one.state, one.attempts, one.delivered_ms) == (1, State.DELIVERED, 1, at)
+    assert stand.courier._taken == {}
+
+
+def test_a_yes_is_written_though_it_was_given_up_meanwhile(
+    stand: Stand, http: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its threads: nobody serves that notice any more."""
+    full = Full(stand, 1_000_000, monkeypatch)
+    stand.subscribe(topic := stand.topic(), "http", http.url)
+    stand.publish(topic)
+    with pytest.raises(Unavailable):
+        deliver_all(stand.courier)
+    stand.topics.unsubscribe(stand.topics.subscriptions(PROJECT)[0], now_ms=stand.ms)
+    assert stand.states() == [("http", State.DEAD)]
+    stand.courier.start()
+    full.times = 0
+    until(lambda: stand.states() == [("http", State.DELIVERED)])
+    stand.courier.stop()
+    assert (len(http.posts), stand.courier._taken) == (1, {})
 
 
 def test_it_is_put_on_its_way_whole_or_not_at_all(stand: Stand, http: HttpReceiver) -> None:
@@ -395,7 +448,7 @@ def test_whoever_was_late_is_forgotten_only_if_they_are_too_many(monkeypatch: py
 
 
 @promise("Receivers that hang do not keep Headrace from ending: they are told after the next start.")
-def test_it_ends_though_all_receivers_hang(stand: Stand) -> None:
+def test_it_ends_though_all_receivers_hang(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     stand.timeout(120)
     with HttpReceiver() as slow:
         topic = stand.topic()
@@ -408,14 +461,27 @@ def test_it_ends_though_all_receivers_hang(stand: Stand) -> None:
         stand.publish(topic)
         stand.courier.start()
         until(lambda: len(slow.posts) == many)
-        ending = threading.Thread(target=stand.courier.stop, daemon=True)
-        ending.start()
-        ending.join(60)
-        assert not ending.is_alive(), "it waits for each, not once for all"
+        waits = note_waits(stand.courier._threads, monkeypatch)
+        stand.courier.stop(timeout_s=1)
+        assert len(waits) == many + 1
+        assert sum(waits[1:]) < 1, "the first was waited for as long as all may take"
         assert stand.states() == [("http", State.WAITING)] * many
         slow.released.set()
         for thread in stand.courier._threads:
-            thread.join()
+            threading.Thread.join(thread)
+
+
+def note_waits(threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long each of them is waited for, at most; filled while it is."""
+    waits: list[float] = []
+
+    def join(thread: threading.Thread, timeout: float) -> None:
+        waits.append(timeout)
+        threading.Thread.join(thread, timeout)
+
+    for thread in threads:
+        monkeypatch.setattr(thread, "join", partial(join, thread))
+    return waits
 
 
 def test_links_confirm_and_cancel(stand: Stand, http: HttpReceiver) -> None:
@@ -451,6 +517,36 @@ def test_old_notices_are_forgotten_but_not_those_that_wait(stand: Stand, http: H
     assert stand.states() == [("http", State.WAITING)]
 
 
+@promise("However much there is to be forgotten, notices go out in between.")
+def test_notices_go_out_while_many_are_forgotten(
+    stand: Stand, http: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "AT_ONCE", 2)
+    nobody, topic = stand.topic("nobody"), stand.topic()
+    stand.subscribe(topic, "http", http.url)
+    for _ in range(6):
+        stand.publish(nobody)
+    stand.ms += TRIES.kept_ms + 1
+    left: list[int] = []
+    forget = stand.notices.forget
+
+    def forget_and_alarm(before_ms: int) -> int:
+        """With the second turn a job fails; the third does not begin before its notice has arrived."""
+        if len(left) == 2:
+            until(lambda: bool(http.posts))
+        forgotten = forget(before_ms)
+        if len(left) == 1:
+            stand.failing()
+        left.append(len(stand.states()))
+        return forgotten
+
+    monkeypatch.setattr(stand.notices, "forget", forget_and_alarm)
+    stand.courier.start()
+    until(lambda: len(left) == 4)
+    stand.courier.stop()
+    assert left == [4, 2, 1, 1]
+
+
 def test_what_the_outbox_has_told_is_forgotten_with_its_message(stand: Stand, http: HttpReceiver) -> None:
     stand.subscribe(stand.topic(), "http", http.url)
     http.answers.append(500)
@@ -460,7 +556,7 @@ def test_what_the_outbox_has_told_is_forgotten_with_its_message(stand: Stand, ht
     assert len(stand.jobs.notices()) == 1, "it waits"
     stand.ms += 1000
     deliver_all(stand.courier)
-    stand.notices.forget(stand.ms + 1)
+    assert [stand.notices.forget(stand.ms + 1) for _ in range(3)] == [1, 1, 0]
     assert (stand.jobs.notices(), stand.states()) == ([], [])
 
 

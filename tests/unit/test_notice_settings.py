@@ -54,6 +54,8 @@ def test_what_is_whole_is_taken(tmp_path: Path, given: dict[str, Any]) -> None:
         ({**SMN, "smn_project_id": ""}, "smn_endpoint needs"),
         ({"smn_endpoint": "https://smn.example.com", "smn_secret_key": SECRET}, "smn_endpoint needs"),
         ({"smtp_password": SECRET, "smtp_user": "u"}, "smtp_user, smtp_password: nothing without smtp_host"),
+        ({"smtp_port": 25, "smtp_security": "none"}, "smtp_port, smtp_security: nothing without smtp_host"),
+        ({"smtp_port": 587}, "smtp_port: nothing without smtp_host"),
         ({"smtp_from": "headrace@example.com"}, "smtp_from: nothing without smtp_host"),
         ({"smn_access_key": "a", "smn_secret_key": SECRET}, "smn_access_key, smn_secret_key: nothing without smn_end"),
         ({**SMN, "smn_endpoint": "https://["}, "must be a URL"),

@@ -13,7 +13,7 @@ from sqlalchemy import event
 from headrace.domain.errors import AskedTooOften, NoticeNotFound
 from headrace.domain.job import JobSpec, Phase, Record
 from headrace.domain.rights import Caller
-from headrace.domain.topics import ONE_RECEIVER
+from headrace.domain.topics import CONFIRM_MS, ONE_RECEIVER
 from headrace.store.database import Database
 from headrace.store.jobs import JobStore
 from headrace.store.notices import AT_ONCE, Listed, NoticeStore, State, new_message
@@ -219,11 +219,13 @@ def test_what_ended_is_kept_from_its_end(desk: Desk) -> None:
 
 def test_what_is_forgotten_locks_the_database_for_some_at_once(desk: Desk) -> None:
     topic = desk.topic()
-    for _ in range(2 * AT_ONCE):
+    for _ in range(AT_ONCE + 1):
         desk.publish(topic)
     with desk.statements() as found:
-        assert desk.notices.forget(desk.ms + 1) == 2 * AT_ONCE
-    assert [statement for statement, _ in found].count("BEGIN IMMEDIATE") == 3
+        assert desk.notices.forget(desk.ms + 1) == AT_ONCE
+        assert desk.notices.forget(desk.ms + 1) == 1
+        assert desk.notices.forget(desk.ms + 1) == 0
+    assert [statement for statement, _ in found].count("BEGIN IMMEDIATE") == 2
     assert desk.listed() == []
 
 
@@ -309,6 +311,24 @@ def test_asking_again_and_again_is_limited_also_while_no_try_succeeds(desk: Desk
     with pytest.raises(AskedTooOften):
         desk.subscribe(topic, confirmed=False)
     assert len(desk.kinds()) == 1, "the last one is tried on"
+
+
+def test_a_confirmation_is_tried_anew_only_while_its_link_is_good(desk: Desk) -> None:
+    topic = desk.topic()
+    one = desk.subscribe(topic, confirmed=False)
+    tried = desk.notices.next(one.id, desk.ms)
+    assert tried is not None
+    desk.notices.failed(tried, "no answer", now_ms=desk.ms, next_ms=None)
+    asked_ms = desk.ms
+    desk.ms += CONFIRM_MS - 1000
+    desk.retry(tried.id)
+    (waits,) = desk.listed(State.WAITING)
+    assert waits.until_ms == asked_ms + CONFIRM_MS, "and not until after that"
+    desk.ms += 1001
+    with pytest.raises(NoticeNotFound, match="older than 48 hours"):
+        desk.retry(tried.id)
+    desk.subscribe(topic, confirmed=False)
+    desk.retry(tried.id)
 
 
 def test_who_has_confirmed_again_is_told_nothing_of_before(desk: Desk) -> None:
