@@ -107,7 +107,7 @@ def _start(server: ObjectServer, *, ending: bool) -> None:
     try:
         if server.wanted() or not ending:
             server.start()
-    except (HomeUnusable, Unavailable) as error:
+    except (HomeUnusable, Unavailable, OSError) as error:
         if not ending:
             raise
         log.warning("%s Jobs are ended without it; their last logs stay on this machine.", error)

@@ -95,7 +95,10 @@ def test_down_starts_a_dead_one_where_the_jobs_know_it(server: ServerUnderTest) 
 def test_down_ends_jobs_without_it(server: ServerUnderTest, obstacle: str) -> None:
     deployment = start_kept(server.home / "deployments" / "job-1-1" / "jobmanager")
     known = _die(server)
-    with socket.create_server(("127.0.0.1", known)) as taken:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections to the killed one may linger
+        taken.bind(("127.0.0.1", known))  # it does not listen: who asks there is refused at once
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         if obstacle == "its records are damaged":
             taken.close()
             (server.home / "s3" / "run-1" / "command.json").write_text("{")
