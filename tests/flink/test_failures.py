@@ -19,7 +19,7 @@ pytestmark = pytest.mark.flink
     [
         ("--when main", "job_submit_fail", "Exception"),
         ("--when exit0", "job_submit_fail", "exit code 0"),
-        ("--when record --after 20 --rate 50", "job_running_exception", "Exception"),
+        ("--when record --after 100 --rate 50", "job_running_exception", "Exception"),
     ],
 )
 @promise("What fails is told with its cause; System.exit(0) in main() is no job_finish")

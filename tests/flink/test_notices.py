@@ -40,7 +40,7 @@ def test_a_failure_is_told_once_though_headrace_is_killed(
     jobs = server.jobs()
     urn = subscribe(jobs.client, "alarms", http, smtp)
     http.answers.extend([500, 503, 404])
-    args = "--when record --after 20 --rate 50"
+    args = "--when record --after 100 --rate 50"
     job_id = jobs.create("failing", "failOnDemand.jar", args, smn_topic="alarms")
     order_crash(server, "before deliver")
     jobs.run(job_id)
@@ -70,7 +70,7 @@ def test_a_recovery_and_what_goes_on_are_told(server: ServerUnderTest, http: Htt
     alarms, loops = (subscribe(jobs.client, topic, http, smtp) for topic in ("alarms", "loops"))
     going_on: dict[str, Any] = {"restart_when_exception": True, "resume_checkpoint": True}
     looping = jobs.create(
-        "looping", "failOnDemand.jar", "--when record --after 20 --rate 50", smn_topic="loops", **going_on
+        "looping", "failOnDemand.jar", "--when record --after 100 --rate 50", smn_topic="loops", **going_on
     )
     jobs.run(looping)
     job_id = jobs.counter(smn_topic="alarms", **going_on)

@@ -164,7 +164,8 @@ def test_without_limit_the_wait_grows(stage: Stage) -> None:
 @together
 @promise("A failure that cannot heal is not retried: a class that is in no JAR")
 def test_a_missing_class_is_not_retried(stage: Stage) -> None:
-    with stage.job("class", "--when class --after 20 --rate 50", resume_max_num=-1, **ON) as one:
+    # Not before it is seen to run, on a slow machine too: else it is its submission that fails.
+    with stage.job("class", "--when class --after 200 --rate 50", resume_max_num=-1, **ON) as one:
         one.run()
         ended = one.until("job_running_exception")
         assert "headrace.examples.InNoJar" in ended["status_desc"]

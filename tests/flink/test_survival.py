@@ -157,7 +157,8 @@ def test_a_deployment_whose_folder_was_moved_away_leaves_nothing(server: ServerU
     (server.home / "deployments" / f"job-{job_id}-1").rename(server.home.parent / "moved")
     assert "vanished" in jobs.until(job_id, "job_running_exception")["status_desc"]
     assert processes_of(server.home / "deployments") == []
-    assert not [pid for pid in pids.values() if os.path.exists(f"/proc/{pid}")]
+    # The keepers are dead too, so init reaps the JVMs, in its own time.
+    wait_until("they are reaped", lambda: not [pid for pid in pids.values() if os.path.exists(f"/proc/{pid}")])
 
 
 @promise("What became of jobs while Headrace was down is told rightly")
