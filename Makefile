@@ -18,11 +18,10 @@ demo: setup  ## a real Flink job: created, run, counted, stopped with a savepoin
 serve: setup  ## the API on http://127.0.0.1:7373
 	$(BIN)/headrace serve
 
-# Tests without Flink wait for servers now and then: one more than WORKERS run at a time. Those on real Flink follow, by
-# modules.
+# Tests on real Flink mostly wait for JVMs: WORKERS of their modules run at a time, when the others are done.
 test: $(VENV)/dev.done maven  ## all tests: those without Flink on WORKERS cores, then those on real Flink
 	@trap 'exit 130' INT; quick=passed; flink=passed; rm -rf build/figures; export HEADRACE_FIGURES=build/figures; \
-	$(PYTEST) -m 'not flink' -n $$(( $(WORKERS) + 1 )) --dist worksteal || quick=FAILED; \
+	$(PYTEST) -m 'not flink' -n $(WORKERS) --dist worksteal || quick=FAILED; \
 	$(PYTEST) -m flink -n $(WORKERS) --dist loadfile || flink=FAILED; \
 	echo "without Flink: $$quick; on real Flink: $$flink"; \
 	test $$quick$$flink = passedpassed

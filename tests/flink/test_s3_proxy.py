@@ -86,13 +86,14 @@ def test_fifty_jobs_fetch_their_jar_once(tmp_path: Path, engine_store: EngineSto
     goes_on = threading.Event()
 
     def hold(request: Passed) -> None:
-        assert request != whole or goes_on.wait(60)
+        assert request != whole or goes_on.wait(300)
 
     store.create_bucket(bucket)
     store.store(bucket).put(other, b"data")
     by_boto3(store, bucket, EXAMPLES / "jars" / "flink-1" / JAR, JAR)
     with Proxy({DOMAIN: store.address}, hold=hold) as proxy:
-        server = ServerUnderTest(tmp_path / "home", engine_store.root, environment(store, "http", proxy))
+        patient = {**environment(store, "http", proxy), "HEADRACE_S3_TIMEOUT_SECONDS": "600"}  # it is held meanwhile
+        server = ServerUnderTest(tmp_path / "home", engine_store.root, patient)
         jobs = Jobs(server.start())
         try:
             jobs.client.call("POST", "/v1.0/{p}/queues", {"queue_name": "q", "queue_type": "general", "cu_count": 16})

@@ -76,7 +76,7 @@ def continued_from(jobs: Jobs, folder: str, of_first: list[int]) -> int:
     Where the files are is in the state too: both write to the first one's folder. So each number from there to the
     end of the first is there twice, and all others once.
     """
-    wait_until("the state is continued", lambda: max(written(jobs, folder)) > len(of_first) + 20)
+    wait_until("the state is continued", lambda: max(written(jobs, folder)) > len(of_first) + 20, 420)
     both = written(jobs, folder)
     twice = sorted(number for number, times in both.items() if times == 2)
     assert twice
